@@ -1,0 +1,161 @@
+// The one seam between the edges (HTTP, WebSocket, admin, command line) and the engine: everything an edge may ask.
+// Surfaces are those of the contract's sections 3 and 4. Refusals are thrown as PicoError {code, message, place};
+// the edges turn a code into an HTTP status, an exit code or a sentence, and never decide anything themselves.
+
+import type { Json, JsonObject } from './ports.ts'
+
+/** Every verb of the command line that the engine answers. Shapes of the arguments: `VerbArgs` below. */
+export type VerbName = keyof VerbArgs
+
+/** `d:t` and `rid/name` lists as typed on the command line, `*` allowed; the engine makes the classic policy of them. */
+interface PolicyArgs {
+  events?: string[]
+  queries?: string[]
+}
+interface OnPico {
+  /** Id, DID, unique name or path of names from the root. */
+  pico: string
+}
+interface OnConnection extends OnPico {
+  connection: string
+}
+
+/** Arguments by verb; answers are those of the contract's table. Optional members are absent, never null. */
+export interface VerbArgs {
+  status: Record<string, never>
+  'pico.ls': { parent?: string }
+  'pico.new': { name: string; parent?: string; rulesets?: string[] }
+  'pico.show': OnPico
+  'pico.tree': Record<string, never>
+  'pico.rename': OnPico & { name: string }
+  'pico.rm': OnPico
+  'channel.ls': OnPico
+  'channel.new': OnPico & PolicyArgs & { tags: string[] }
+  'channel.rm': OnPico & { eci: string }
+  'ruleset.ls': OnPico
+  /** `url` is absolute: the command line turns a file name into a `file:` URL. `owner` is implied: these are the owner's words. */
+  'ruleset.install': OnPico & { url: string; config?: JsonObject }
+  /** `target` is a URL or a RID. */
+  'ruleset.flush': { target: string }
+  'ruleset.rm': OnPico & { rid: string }
+  event: OnPico & { domain: string; type: string; attrs: JsonObject; id?: string; eci?: string; wait: boolean }
+  query: OnPico & { rid: string; name: string; args: JsonObject; eci?: string }
+  invite: OnPico &
+    PolicyArgs & {
+      version: 'v1' | 'v2'
+      multi: boolean
+      approve: boolean
+      label?: string
+      goal?: string
+      expires_s?: number
+    }
+  /** `invitation` is a URL or the invitation's JSON text. */
+  accept: OnPico & PolicyArgs & { invitation: string; wait: boolean }
+  'connection.ls': OnPico
+  'connection.show': OnConnection
+  'connection.rm': OnConnection
+  'connection.approve': OnConnection
+  'connection.policy': OnConnection & PolicyArgs
+  'pico-event': OnConnection & { domain: string; type: string; attrs: JsonObject }
+  'pico-query': OnConnection & { rid: string; name: string; args: JsonObject }
+  ping: OnConnection
+  'msg.send': OnConnection & { text: string; id?: string }
+  'msg.ls': OnPico & { connection?: string }
+  'didcomm.send': OnConnection & { type: string; body: JsonObject; thid?: string }
+  'thread.ls': OnPico & { connection?: string }
+  'move.ticket': { expires_s?: number }
+  'move.run': OnPico & { ticket: string }
+  'move.ls': Record<string, never>
+  'move.show': { move: string }
+  'move.resume': { move: string }
+  'move.abort': { move: string }
+  logs: { pico?: string; n?: number }
+  rejected: OnPico
+  'dead.ls': OnPico
+  'dead.retry': OnPico & { id: string }
+  'dead.rm': OnPico & { id: string }
+  'wallet.status': Record<string, never>
+  'wallet.lock': Record<string, never>
+  /** Without a passphrase: the key file of the home. The command line reads passphrase files; the path never travels. */
+  'wallet.unlock': { passphrase?: string }
+  /** The new wrapping: exactly one of the two; `keyFile` is an absolute path, made (0600) when it is not there. */
+  'wallet.rekey': { passphrase: string } | { keyFile: string }
+}
+
+/** What an inbound envelope came on. */
+export interface Carrier {
+  /** The line stays open (WebSocket): replies may be pushed later through `reply`; nothing is waited for. */
+  readonly live: boolean
+  readonly reply?: (envelope: Uint8Array) => void
+}
+
+/** 200 carries an envelope for return-route; 202 = durable, also for a refusal after the recipient was found. */
+export interface Received {
+  readonly status: 200 | 202 | 400 | 404 | 413 | 429 | 503
+  readonly body?: Uint8Array
+  /** Media type of `body`. */
+  readonly contentType?: string
+  /** Seconds, with 503 and 429. */
+  readonly retryAfter?: number
+}
+
+export interface EventRequest {
+  readonly eci: string
+  readonly domain: string
+  readonly name: string
+  /** Query string, body and `_headers` merged. */
+  readonly attrs: JsonObject
+  /** `Idempotency-Key`, identity within the channel. */
+  readonly id?: string
+  /** With `id`: hash of domain, name and attributes without `_headers`; another body under the same id is `event.conflict`. */
+  readonly bodyHash?: string
+  /** Wait until applied and durable (true) or only until durable. */
+  readonly wait: boolean
+  /** A query after the event, over the same channel with the same attributes as arguments; implies `wait`. */
+  readonly then?: { readonly rid: string; readonly name: string }
+}
+
+export interface EventResult {
+  readonly eid: string
+  /** With `wait`. */
+  readonly directives?: readonly Json[]
+  readonly replayed?: boolean
+  /** With `then`. */
+  readonly value?: Json
+}
+
+export interface QueryRequest {
+  readonly eci: string
+  readonly rid: string
+  readonly name: string
+  readonly args: JsonObject
+}
+
+/** An invitation as its short URL shows it. */
+export interface InvitationView {
+  readonly invitation: Json
+  /** Long form, for wallets that cannot fetch the short one. */
+  readonly url: string
+  readonly label: string
+  readonly state: 'open' | 'used' | 'expired'
+  readonly goal?: string
+}
+
+/** The engine as the edges see it. A call from HTTP is `outside`: the channel's policy applies. */
+export interface Agent {
+  /** A verb of the contract's section 3, with exactly the answer of its table. Throws PicoError; `usage` = bad arguments. */
+  verb(name: string, args: JsonObject): Promise<Json>
+  /** One envelope, whatever it is. Never throws for what a peer did. */
+  receive(envelope: Uint8Array, contentType: string, carrier: Carrier): Promise<Received>
+  /** Throws PicoError: codes of the table in errors.ts; `pico.moved` has place {movedTo: base URL of the target engine},
+   *  `pico.frozen` is thrown after the engine held the request for 10 s. */
+  event(request: EventRequest): Promise<EventResult>
+  /** Throws as `event`. */
+  query(request: QueryRequest): Promise<Json>
+  /** Undefined when there is none of that id. */
+  invitation(id: string): Promise<InvitationView | undefined>
+  ready(): { readonly ready: boolean; readonly reason?: string }
+  /** Live stream for the console and `logs -f`: `{kind: 'log', at, picoId, level, code, message, …}` and, for redrawing,
+   *  `{kind: 'pico' | 'connection' | 'ruleset' | 'channel' | 'move' | 'engine', …}`. Returns the stop function. */
+  watch(listener: (event: JsonObject) => void): () => void
+}

@@ -7,10 +7,10 @@ import type { Json, JsonObject } from './ports.ts'
 /** Every verb of the command line that the engine answers. Shapes of the arguments: `VerbArgs` below. */
 export type VerbName = keyof VerbArgs
 
-/** `d:t` and `rid/name` lists as typed on the command line, `*` allowed; the engine makes the classic policy of them. */
+/** `d:t,…` and `rid/name,…` as typed on the command line, `*` allowed; src/policy.ts makes the classic policy of them. */
 interface PolicyArgs {
-  events?: string[]
-  queries?: string[]
+  events?: string
+  queries?: string
 }
 interface OnPico {
   /** Id, DID, unique name or path of names from the root. */
@@ -97,6 +97,8 @@ export interface Received {
   readonly contentType?: string
   /** Seconds, with 503 and 429. */
   readonly retryAfter?: number
+  /** Counts against the sender's address although the status says nothing (a replay, an unauthenticated message). */
+  readonly refused?: boolean
 }
 
 export interface EventRequest {

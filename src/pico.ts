@@ -161,14 +161,19 @@ export class Records implements View {
 const byNumber = (a: { n: number }, b: { n: number }) => a.n - b.n
 
 function all<T extends { n: number }>(view: View, group: string): T[] {
-  return view.list(group).map(([, value]) => value as unknown as T).sort(byNumber)
+  return view
+    .list(group)
+    .map(([, value]) => value as unknown as T)
+    .sort(byNumber)
 }
 
 export const readSelf = (view: View): Self | undefined => view.get(GROUP.pico, 'self') as unknown as Self | undefined
-export const writeSelf = (records: Records, self: Self): void => records.put(GROUP.pico, 'self', self as unknown as Json)
+export const writeSelf = (records: Records, self: Self): void =>
+  records.put(GROUP.pico, 'self', self as unknown as Json)
 export const readChannel = (view: View, eci: string) => view.get(GROUP.channel, eci) as unknown as Channel | undefined
 export const readChild = (view: View, picoId: PicoId) => view.get(GROUP.child, picoId) as unknown as Child | undefined
-export const readRuleset = (view: View, rid: string) => view.get(GROUP.ruleset, rid) as unknown as InstalledRuleset | undefined
+export const readRuleset = (view: View, rid: string) =>
+  view.get(GROUP.ruleset, rid) as unknown as InstalledRuleset | undefined
 export const channels = (view: View): Channel[] => all<Channel>(view, GROUP.channel)
 export const children = (view: View): Child[] => all<Child>(view, GROUP.child)
 export const rulesets = (view: View): InstalledRuleset[] => all<InstalledRuleset>(view, GROUP.ruleset)
@@ -229,7 +234,12 @@ export function readVariable(view: View, rid: string, name: string): Json | unde
 }
 
 /** One top-level entry of a map variable, without reading the others. `whole` says that the variable is not split. */
-export function readEntry(view: View, rid: string, name: string, key: string): { whole: Json | undefined } | { entry: Json | undefined } {
+export function readEntry(
+  view: View,
+  rid: string,
+  name: string,
+  key: string,
+): { whole: Json | undefined } | { entry: Json | undefined } {
   const record = view.get(GROUP.variables(rid), name) as VariableRecord | undefined
   if (record === undefined) return { whole: undefined }
   if ('v' in record) return { whole: record.v }

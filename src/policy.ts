@@ -2,8 +2,8 @@
 // What may arrive on a channel or a connection: classic policies {allow, deny}; deny is looked at first, the default
 // is deny (krl-readings, Keep). Also the command line's short form `d:t,…` and `rid/name,…`.
 
-import type { Json, JsonObject } from './ports.ts'
 import type { Policy } from './pico.ts'
+import type { Json, JsonObject } from './ports.ts'
 
 export const ALLOW_ALL_EVENTS: Policy = { allow: [{ domain: '*', name: '*' }], deny: [] }
 export const ALLOW_ALL_QUERIES: Policy = { allow: [{ rid: '*', name: '*' }], deny: [] }
@@ -25,7 +25,8 @@ export function allows(policy: Policy, kind: Kind, first: string, name: string):
 
 /** Reads the classic form; a string says what is wrong with it. */
 export function readPolicy(value: Json | undefined, kind: Kind): Policy | string {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return `${kind}Policy must be {"allow":[…],"deny":[…]}`
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    return `${kind}Policy must be {"allow":[…],"deny":[…]}`
   const extra = Object.keys(value).find(key => key !== 'allow' && key !== 'deny')
   if (extra !== undefined) return `${kind}Policy has no member "${extra}"`
   const allow = readRules(value.allow, kind)
@@ -41,27 +42,36 @@ function readRules(value: Json | undefined, kind: Kind): JsonObject[] | string {
   const rules: JsonObject[] = []
   for (const rule of value) {
     const first = FIRST[kind]
-    if (rule === null || typeof rule !== 'object' || Array.isArray(rule)) return `${kind}Policy: a rule is {"${first}":…,"name":…}`
-    if (typeof rule[first] !== 'string' || typeof rule.name !== 'string') return `${kind}Policy: a rule needs "${first}" and "name"`
+    if (rule === null || typeof rule !== 'object' || Array.isArray(rule))
+      return `${kind}Policy: a rule is {"${first}":…,"name":…}`
+    if (typeof rule[first] !== 'string' || typeof rule.name !== 'string')
+      return `${kind}Policy: a rule needs "${first}" and "name"`
     rules.push({ [first]: rule[first], name: rule.name })
   }
   return rules
 }
 
-/** `d:t,d:*` or `rid/name,…` to a policy; a string says what is wrong. Empty allows nothing. */
+/** `d:t,d:*,!d:t` or `rid/name,…` to a policy (`!` denies); a string says what is wrong. Empty allows nothing. */
 export function parsePolicy(text: string, kind: Kind): Policy | string {
   const separator = kind === 'event' ? ':' : '/'
   const allow: JsonObject[] = []
-  for (const part of text.split(',').map(piece => piece.trim()).filter(piece => piece !== '')) {
+  const deny: JsonObject[] = []
+  for (const piece of text
+    .split(',')
+    .map(piece => piece.trim())
+    .filter(piece => piece !== '')) {
+    const list = piece.startsWith('!') ? deny : allow
+    const part = piece.replace(/^!/, '')
     if (part === '*') {
-      allow.push({ [FIRST[kind]]: '*', name: '*' })
+      list.push({ [FIRST[kind]]: '*', name: '*' })
       continue
     }
     const at = part.lastIndexOf(separator)
-    if (at <= 0 || at === part.length - 1) return `"${part}" is not of the form ${kind === 'event' ? 'domain:type' : 'rid/name'}`
-    allow.push({ [FIRST[kind]]: part.slice(0, at), name: part.slice(at + 1) })
+    if (at <= 0 || at === part.length - 1)
+      return `"${part}" is not of the form ${kind === 'event' ? 'domain:type' : 'rid/name'}`
+    list.push({ [FIRST[kind]]: part.slice(0, at), name: part.slice(at + 1) })
   }
-  return { allow, deny: [] }
+  return { allow, deny }
 }
 
 /** Channel tags in the classic spelling: lower case, `[a-z0-9_-]`, sorted as given; undefined for a bad one. */
@@ -71,7 +81,10 @@ export function cleanTags(value: Json | undefined): string[] | undefined {
   const tags: string[] = []
   for (const tag of list) {
     if (typeof tag !== 'string') return undefined
-    const clean = tag.trim().toLowerCase().replace(/[^a-z0-9_-]+/g, '-')
+    const clean = tag
+      .trim()
+      .toLowerCase()
+      .replace(/[^a-z0-9_-]+/g, '-')
     if (clean !== '') tags.push(clean)
   }
   return tags

@@ -45,8 +45,22 @@ export type Effect =
   | { readonly kind: 'code'; readonly hash: string }
   | { readonly kind: 'http'; readonly request: HttpRequest }
   /** Fetch, compile, keep a ruleset and what it uses; `fresh` refetches. `base` is the URL that relative names start from. */
-  | { readonly kind: 'ruleset'; readonly url: string; readonly fresh: boolean; readonly owner: boolean; readonly installed: Readonly<Record<string, string>> }
-  | { readonly kind: 'query'; readonly eci: string; readonly rid: string; readonly name: string; readonly args: JsonObject; readonly depth: number; readonly host?: string }
+  | {
+      readonly kind: 'ruleset'
+      readonly url: string
+      readonly fresh: boolean
+      readonly owner: boolean
+      readonly installed: Readonly<Record<string, string>>
+    }
+  | {
+      readonly kind: 'query'
+      readonly eci: string
+      readonly rid: string
+      readonly name: string
+      readonly args: JsonObject
+      readonly depth: number
+      readonly host?: string
+    }
   | { readonly kind: 'resolve'; readonly did: string }
 
 export interface HttpRequest {
@@ -118,7 +132,15 @@ export type Stimulus =
   | { readonly kind: 'command'; readonly id?: string; readonly name: string; readonly args: JsonObject }
   | { readonly kind: 'timer' }
   /** A letter of this pico left, or was given up. */
-  | { readonly kind: 'letter'; readonly letterId: string; readonly outcome: 'delivered' | 'undeliverable'; readonly attempts: number; readonly reason?: string; readonly answer?: Json }
+  | {
+      readonly kind: 'letter'
+      readonly letterId: string
+      readonly outcome: 'delivered' | 'undeliverable'
+      readonly attempts: number
+      readonly reason?: string
+      readonly answer?: Json
+      readonly letter?: Letter
+    }
   /** `system:error` after a step that faulted; also `engine:dead_letter`. */
   | { readonly kind: 'notice'; readonly domain: string; readonly name: string; readonly attrs: JsonObject }
 
@@ -157,11 +179,33 @@ export interface Letter {
   /** Milliseconds; given up after. */
   readonly expires: number
   readonly body:
-    | { readonly kind: 'didcomm'; readonly connectionId?: string; readonly version: 'v1' | 'v2'; readonly from: string; readonly to: string | InlineService; readonly plaintext: JsonObject; readonly fromPrior?: string }
-    | { readonly kind: 'event'; readonly eci: string; readonly host?: string; readonly domain: string; readonly name: string; readonly attrs: JsonObject }
+    | {
+        readonly kind: 'didcomm'
+        readonly connectionId?: string
+        readonly version: 'v1' | 'v2'
+        readonly from: string
+        readonly to: string | InlineService
+        readonly plaintext: JsonObject
+        readonly fromPrior?: string
+      }
+    | {
+        readonly kind: 'event'
+        readonly eci: string
+        readonly host?: string
+        readonly domain: string
+        readonly name: string
+        readonly attrs: JsonObject
+      }
     | { readonly kind: 'create'; readonly birth: Birth }
     | { readonly kind: 'delete'; readonly eci: string; readonly picoId: PicoId }
-    | { readonly kind: 'http'; readonly request: HttpRequest; readonly rid: string; readonly autoraise?: string; readonly autosend?: JsonObject; readonly parseJson?: boolean }
+    | {
+        readonly kind: 'http'
+        readonly request: HttpRequest
+        readonly rid: string
+        readonly autoraise?: string
+        readonly autosend?: JsonObject
+        readonly parseJson?: boolean
+      }
   /** Raise `didcomm:message_delivered`/`_undeliverable` when done (peers' letters), or nothing. */
   readonly report: boolean
 }
@@ -217,7 +261,9 @@ export interface Query {
   readonly args: JsonObject
   readonly depth: number
 }
-export type QueryOutcome = { readonly answer: Answer; readonly log: readonly LogRecord[] } | { readonly need: readonly Effect[]; readonly answers: Given['answers'] }
+export type QueryOutcome =
+  | { readonly answer: Answer; readonly log: readonly LogRecord[] }
+  | { readonly need: readonly Effect[]; readonly answers: Given['answers'] }
 /** Reads one committed state, writes nothing (law L9). */
 export type RunQuery = (view: View, query: Query, given: Given) => QueryOutcome
 
@@ -263,4 +309,7 @@ export interface World {
 }
 
 /** taken: gone. retry: again with back-off until `expires`. refused: given up at once. */
-export type Delivery = { readonly taken: true; readonly answer?: Json } | { readonly retry: string } | { readonly refused: string }
+export type Delivery =
+  | { readonly taken: true; readonly answer?: Json }
+  | { readonly retry: string }
+  | { readonly refused: string }

@@ -1,0 +1,131 @@
+// pure
+// Parents and children. A birth is two steps: the parent commits the child's entry and a `create` letter, the child
+// draws its own keys and DID in its first step and reports back. Deletion runs by letters, leaves first.
+
+import { didKey } from '../wallet/did-key.ts'
+import { drawKey } from '../wallet/keyring.ts'
+import { dropChannel, putChannel } from './channel.ts'
+import { born, type Child, children, GROUP, ordinal, readChild, readSelf, writeSelf } from './pico.ts'
+import { ALLOW_ALL_EVENTS, ALLOW_ALL_QUERIES } from './policy.ts'
+import type { Birth, Json, JsonObject } from './ports.ts'
+import { LIMIT, type Run } from './run.ts'
+
+/** Rulesets that every pico has; their code is the engine's own, so the hash names it and no bytes. */
+export const BUILTINS = ['io.picolabs.wrangler', 'io.picolabs.subscription'] as const
+export const builtinHash = (rid: string) => `builtin:${rid}`
+
+const family = { eventPolicy: ALLOW_ALL_EVENTS, queryPolicy: ALLOW_ALL_QUERIES }
+
+/** In the parent's step: the child's entry, the parent's channel for it, and the letter that makes it. */
+export function newChild(run: Run, wanted: { name: string; rulesets: Birth['rulesets']; attrs: JsonObject }): Child {
+  const self = readSelf(run.records)
+  if (self === undefined) throw new Error('a pico that was never born has a child')
+  const picoId = run.picoId()
+  const n = ordinal(run.records)
+  const child: Child = { picoId, name: wanted.name, eci: run.eci(), parentEci: run.eci(), ready: false, did: null, n }
+  run.records.put(GROUP.child, picoId, child as unknown as Json)
+  run.records.put(GROUP.childEci, child.eci, picoId)
+  putChannel(run, { id: child.parentEci, tags: ['system', 'child'], ...family, familyChannelPicoID: picoId, n })
+  const birth: Birth = {
+    picoId,
+    name: wanted.name,
+    parentId: self.picoId,
+    parentEci: child.parentEci,
+    eci: child.eci,
+    rulesets: wanted.rulesets,
+    attrs: wanted.attrs,
+  }
+  if (run.letters.length >= LIMIT.letters) throw new Error('a step may not make that many children')
+  run.letter({ kind: 'create', birth }, `eci:${child.eci}`)
+  return child
+}
+
+/** The child's first step: keys, DID, channel, rulesets; then the events that tell its rules. */
+export function beBorn(run: Run, birth: Birth): void {
+  const key = drawKey('Ed25519', run.draw('key'))
+  const did = didKey('Ed25519', key.publicKey)
+  writeSelf(run.records, born(birth, did, run.now))
+  run.records.put(GROUP.key, `${did}#${did.slice('did:key:'.length)}`, key.stored as unknown as Json)
+  const tags = birth.parentId === null ? ['system', 'self'] : ['system', 'parent']
+  putChannel(run, { id: birth.eci, tags, ...family, familyChannelPicoID: birth.parentId, n: 0 })
+  let n = 1
+  const put = (rid: string, url: string, hash: string, config: JsonObject, modules: Json) =>
+    run.records.put(GROUP.ruleset, rid, { rid, url, hash, config, modules, flushedAt: run.now, n: n++ })
+  for (const rid of BUILTINS) put(rid, `picomesh:${rid}.krl`, builtinHash(rid), {}, {})
+  for (const { loaded, config } of birth.rulesets)
+    put(loaded.rid, loaded.url, loaded.hash, config, loaded.modules as unknown as Json)
+  const self = readSelf(run.records)
+  if (self) writeSelf(run.records, { ...self, ordinal: n })
+  raise(run, birth.eci, 'wrangler', 'pico_created', { ...birth.attrs, name: birth.name })
+  const rids = birth.rulesets.map(({ loaded }) => loaded.rid)
+  if (rids.length > 0) raise(run, birth.eci, 'wrangler', 'ruleset_installed', { rids })
+}
+
+function raise(run: Run, eci: string, domain: string, type: string, attrs: JsonObject): void {
+  run.raise({ eid: run.txnId, eci, domain, type, attrs })
+}
+
+/** What the core itself keeps of family events that arrive on a family channel, before any rule sees them. */
+export function noteFamilyEvent(run: Run, picoId: string, domain: string, type: string, attrs: JsonObject): void {
+  const child = readChild(run.records, picoId)
+  if (child === undefined) return
+  const put = (next: Child) => run.records.put(GROUP.child, picoId, next as unknown as Json)
+  if (domain === 'wrangler' && type === 'child_initialized')
+    put({ ...child, ready: true, did: typeof attrs.did === 'string' ? attrs.did : null })
+  if (domain === 'engine' && type === 'child_renamed' && typeof attrs.name === 'string')
+    put({ ...child, name: attrs.name })
+  if (domain === 'engine' && type === 'child_moved' && typeof attrs.url === 'string')
+    put({ ...child, movedTo: attrs.url })
+  if (domain === 'engine' && type === 'child_gone') forget(run, child)
+}
+
+function forget(run: Run, child: Child): void {
+  run.records.put(GROUP.child, child.picoId, undefined)
+  run.records.put(GROUP.childEci, child.eci, undefined)
+  dropChannel(run, child.parentEci)
+  if (run.records.get(GROUP.pico, 'deleting') === true) finishDeletion(run)
+}
+
+/** In the parent's step: asks a child, named by its ECI, to go. False when that ECI leads to no child here. */
+export function deleteChild(run: Run, eci: string): boolean {
+  const picoId = run.records.get(GROUP.childEci, eci)
+  const child = typeof picoId === 'string' ? readChild(run.records, picoId) : undefined
+  if (child === undefined) return false
+  // A child that moved to another engine is its new engine's to delete; here its entry goes.
+  if (child.movedTo !== undefined) forget(run, child)
+  else run.letter({ kind: 'delete', eci, picoId: child.picoId }, `eci:${eci}`)
+  return true
+}
+
+/** In the step of the pico that is to go: first its children, then itself. */
+export function beginDeletion(run: Run): void {
+  run.records.put(GROUP.pico, 'deleting', true)
+  for (const child of children(run.records)) deleteChild(run, child.eci)
+  finishDeletion(run)
+}
+
+function finishDeletion(run: Run): void {
+  if (children(run.records).length > 0) return
+  const self = readSelf(run.records)
+  if (self?.parentEci) {
+    const body = {
+      kind: 'event',
+      eci: self.parentEci,
+      domain: 'engine',
+      name: 'child_gone',
+      attrs: { id: self.picoId },
+    } as const
+    run.letter(self.parentUrl === null ? body : { ...body, host: self.parentUrl }, `eci:${self.parentEci}`)
+  }
+  run.destroy = true
+}
+
+/** Tells the parent of a new name. */
+export function rename(run: Run, name: string): void {
+  const self = readSelf(run.records)
+  if (self === undefined) return
+  writeSelf(run.records, { ...self, name })
+  if (self.parentEci === null) return
+  const body = { kind: 'event', eci: self.parentEci, domain: 'engine', name: 'child_renamed', attrs: { name } } as const
+  run.letter(self.parentUrl === null ? body : { ...body, host: self.parentUrl }, `eci:${self.parentEci}`)
+}

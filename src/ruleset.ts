@@ -1,0 +1,464 @@
+// pure
+// What a ruleset is to the engine: the Host that compiled KRL runs against in one step, how an event selects rules
+// and how they run. Rulesets see the pico only through this file and modules.ts.
+
+import { advance } from '../krl/eventex.ts'
+import { deletePath, getPath, putPath } from '../krl/stdlib.ts'
+import {
+  type Args,
+  type Budget,
+  type CompiledRule,
+  type CompiledRuleset,
+  type Host,
+  type Instance,
+  type KrlFunction,
+  type KrlMap,
+  type Place,
+  RulesetFault,
+  type Value,
+} from '../krl/types.ts'
+import { isAction, isFunction, isRegExp, toText } from '../krl/values.ts'
+import type { PicoEvent } from './event.ts'
+import { callModule, modules } from './modules.ts'
+import {
+  clearVariable,
+  GROUP,
+  type InstalledRuleset,
+  ordinal,
+  readEntry,
+  readRuleset,
+  readSelf,
+  readVariable,
+  rulesets,
+  writeEntry,
+  writeVariable,
+} from './pico.ts'
+import { type Json, type JsonObject, Need } from './ports.ts'
+import { LIMIT, type Run } from './run.ts'
+import { nextRun, putJob } from './schedule.ts'
+
+/** KRL values that leave a ruleset become JSON: functions and regular expressions as their text. */
+export function toJson(value: Value | undefined, depth = 0): Json {
+  if (value === undefined || value === null) return null
+  if (typeof value !== 'object' && typeof value !== 'function')
+    return typeof value === 'number' && !Number.isFinite(value) ? null : value
+  if (depth > 64) throw new RulesetFault('ruleset.depth', 'a value is nested deeper than 64 levels')
+  if (Array.isArray(value)) return value.map(item => toJson(item, depth + 1))
+  if (typeof value === 'function' || isRegExp(value)) return toText(value)
+  const map: JsonObject = Object.create(null)
+  for (const key of Object.keys(value)) map[key] = toJson((value as KrlMap)[key], depth + 1)
+  return map
+}
+
+const isPlainMap = (value: unknown): value is JsonObject =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
+
+/** The world of one ruleset in one pico in one step. */
+export class RulesetHost implements Host {
+  readonly rid: string
+  readonly budget: Budget
+  readonly run: Run
+  readonly installed: InstalledRuleset
+  readonly compiled: CompiledRuleset
+  /** The event being handled; null in a query. */
+  readonly event: PicoEvent | null
+  /** The query's channel, when there is one. */
+  readonly queryEci: string | null
+  ruleName: string | null = null
+  /** `last`, `error error`: set by the running rule. */
+  dropped = false
+  private instance_: Instance | undefined
+  private readonly used = new Map<string, Instance>()
+  private readonly config: Readonly<Record<string, Value>>
+
+  constructor(
+    run: Run,
+    installed: InstalledRuleset,
+    compiled: CompiledRuleset,
+    event: PicoEvent | null,
+    queryEci: string | null,
+    config: Readonly<Record<string, Value>> = {},
+  ) {
+    this.run = run
+    this.rid = compiled.meta.rid
+    this.budget = run.budget
+    this.installed = installed
+    this.compiled = compiled
+    this.event = event
+    this.queryEci = queryEci
+    this.config = config
+  }
+
+  get instance(): Instance {
+    return (this.instance_ ??= this.compiled.instantiate(this, this.config))
+  }
+
+  // -- persistent variables ---------------------------------------------------------------------------------
+
+  ent(name: string): Value | undefined {
+    return readVariable(this.run.records, this.rid, name) as Value | undefined
+  }
+
+  entPath(name: string, path: readonly Value[]): Value | undefined {
+    const first = path[0]
+    if (typeof first !== 'string' && typeof first !== 'number') return getPath(this.ent(name) ?? null, path)
+    const found = readEntry(this.run.records, this.rid, name, String(first))
+    if ('whole' in found) return found.whole === undefined ? undefined : getPath(found.whole as Value, path)
+    if (found.entry === undefined) return undefined
+    return path.length === 1 ? (found.entry as Value) : getPath(found.entry as Value, path.slice(1))
+  }
+
+  setEnt(name: string, value: Value): void {
+    this.mayWrite()
+    writeVariable(this.run.records, this.rid, name, this.storable(value))
+  }
+
+  setEntPath(name: string, path: readonly Value[], value: Value): void {
+    this.mayWrite()
+    const first = path[0]
+    if (path.length === 0) return this.setEnt(name, value)
+    const key = String(first)
+    const found = readEntry(this.run.records, this.rid, name, key)
+    if ('whole' in found) return this.setEnt(name, putPath((found.whole ?? {}) as Value, path, value))
+    const next = path.length === 1 ? value : putPath((found.entry ?? {}) as Value, path.slice(1), value)
+    writeEntry(this.run.records, this.rid, name, key, this.storable(next))
+  }
+
+  clearEnt(name: string, path?: readonly Value[]): void {
+    this.mayWrite()
+    if (path === undefined || path.length === 0) return clearVariable(this.run.records, this.rid, name)
+    const key = String(path[0])
+    const found = readEntry(this.run.records, this.rid, name, key)
+    if ('whole' in found) {
+      if (found.whole !== undefined) this.setEnt(name, deletePath(found.whole as Value, path))
+      return
+    }
+    if (found.entry === undefined) return
+    writeEntry(
+      this.run.records,
+      this.rid,
+      name,
+      key,
+      path.length === 1 ? undefined : this.storable(deletePath(found.entry as Value, path.slice(1))),
+    )
+  }
+
+  private storable(value: Value): Json {
+    const json = toJson(value)
+    this.run.budget.size -= 16
+    return json
+  }
+
+  mayWrite(): void {
+    if (this.run.readOnly) throw new RulesetFault('ruleset.action', 'a query changes nothing')
+  }
+
+  // -- modules ---------------------------------------------------------------------------------------------
+
+  member(domain: string, name: string, place: Place): Value {
+    const builtin = modules[domain]
+    if (builtin) return callModule(this, domain, name, 'member', undefined, place)
+    return this.used_(domain, name, place)
+  }
+
+  call(domain: string, name: string, args: Args, place: Place): Value {
+    if (modules[domain]) return callModule(this, domain, name, 'function', args, place)
+    return this.apply(domain, name, args, place)
+  }
+
+  act(domain: string, name: string, args: Args, place: Place): Value {
+    this.mayWrite()
+    if (modules[domain]) return callModule(this, domain, name, 'action', args, place)
+    return this.apply(domain, name, args, place)
+  }
+
+  private apply(alias: string, name: string, args: Args, place: Place): Value {
+    const value = this.used_(alias, name, place)
+    if (!isFunction(value) && !isAction(value))
+      throw new RulesetFault('ruleset.failed', `${alias}:${name} is not a function`, place)
+    return value(args)
+  }
+
+  private used_(alias: string, name: string, place: Place): Value {
+    const value = this.module(alias, place).member(name)
+    if (value === undefined) throw new RulesetFault('ruleset.failed', `module ${alias} has no "${name}"`, place)
+    return value
+  }
+
+  /** The instance of a used module; its variables are those of the module's own rid in this pico. */
+  private module(alias: string, place: Place): Instance {
+    const known = this.used.get(alias)
+    if (known) return known
+    const use = this.compiled.meta.uses.find(u => u.alias === alias)
+    if (!use) throw new RulesetFault('ruleset.failed', `there is no module "${alias}"`, place)
+    const here = readRuleset(this.run.records, use.rid)
+    const source = this.installed.modules[use.rid]
+    const hash = here?.hash ?? source?.hash
+    if (hash === undefined)
+      throw new RulesetFault(
+        'ruleset.failed',
+        `module ${use.rid} is not installed in this pico, not known to this engine, and not beside ${this.installed.url}`,
+        place,
+      )
+    const compiled = code(this.run, hash)
+    const installed: InstalledRuleset = here ?? {
+      rid: use.rid,
+      url: source?.url ?? '',
+      hash,
+      config: {},
+      modules: this.installed.modules,
+      flushedAt: 0,
+      n: 0,
+    }
+    const values = this.instance.withs[alias]?.() ?? {}
+    const host = new RulesetHost(this.run, installed, compiled, this.event, this.queryEci, values)
+    const instance = host.instance
+    const provided: Instance = {
+      ...instance,
+      member: wanted =>
+        compiled.meta.provides.includes(wanted) || compiled.meta.configures.includes(wanted)
+          ? instance.member(wanted)
+          : undefined,
+    }
+    this.used.set(alias, provided)
+    return provided
+  }
+
+  // -- statements -------------------------------------------------------------------------------------------
+
+  directive(name: string, options: KrlMap): void {
+    this.mayWrite()
+    this.run.directives.push({
+      type: 'directive',
+      name,
+      options: toJson(options),
+      meta: { rid: this.rid, rule_name: this.ruleName ?? '', txnId: this.run.txnId },
+    })
+  }
+
+  raise(domain: string, type: string, attrs: Value, forRid: string | undefined): void {
+    this.mayWrite()
+    if (this.run.raised >= LIMIT.raised)
+      throw new RulesetFault('ruleset.budget', `more than ${LIMIT.raised} events raised in one step`)
+    const map = toJson(attrs)
+    this.run.raise({
+      eid: this.run.txnId,
+      eci: this.event?.eci ?? null,
+      domain,
+      type,
+      attrs: isPlainMap(map) ? map : {},
+      ...(forRid === undefined ? {} : { forRid }),
+    })
+  }
+
+  schedule(job: { domain: string; type: string; attrs: Value; at?: Value; repeat?: Value }): Value {
+    this.mayWrite()
+    const at = job.repeat === undefined ? readTime(job.at) : nextRun(toText(job.repeat), this.run.now)
+    if (at === undefined) {
+      const what =
+        job.repeat === undefined ? `a time but "${toText(job.at ?? null)}"` : `a cron text but "${toText(job.repeat)}"`
+      throw new RulesetFault('ruleset.failed', `schedule expected ${what} is none`)
+    }
+    const id = this.run.uuid()
+    const attrs = toJson(job.attrs)
+    putJob(this.run, {
+      id,
+      rid: this.rid,
+      domain: job.domain,
+      type: job.type,
+      attrs: isPlainMap(attrs) ? attrs : {},
+      at,
+      cron: job.repeat === undefined ? null : toText(job.repeat),
+      n: ordinal(this.run.records),
+    })
+    const event = { eci: readSelf(this.run.records)?.eci ?? null, domain: job.domain, name: job.type, data: { attrs } }
+    return {
+      id,
+      type: job.repeat === undefined ? 'at' : 'repeat',
+      time: at,
+      ...(job.repeat === undefined ? {} : { timespec: toText(job.repeat) }),
+      event,
+    } as KrlMap
+  }
+
+  log(level: 'error' | 'warn' | 'info' | 'debug' | 'klog', value: Value, label?: Value): void {
+    if (level === 'debug' && this.compiled.meta.logging !== true) return
+    const text = typeof value === 'string' ? value : JSON.stringify(toJson(value))
+    const message = label === undefined || label === null ? text : `${toText(label)} ${text}`
+    this.run.note(
+      level,
+      `ruleset.${level}`,
+      message.length > 2000 ? `${message.slice(0, 2000)}…` : message,
+      this.where(),
+    )
+  }
+
+  error(level: 'error' | 'warn' | 'info' | 'debug', value: Value, rule: string): void {
+    this.mayWrite()
+    const data = toJson(value)
+    this.run.note(
+      level === 'debug' ? 'debug' : level,
+      'ruleset.error',
+      typeof data === 'string' ? data : JSON.stringify(data),
+      this.where(),
+    )
+    if (level === 'error') {
+      this.dropped = true
+      this.run.events = []
+    }
+    this.raise('system', 'error', { level, data, rid: this.rid, rule_name: rule, genus: 'user' } as KrlMap, this.rid)
+  }
+
+  private where(): JsonObject {
+    return { rid: this.rid, ...(this.ruleName === null ? {} : { rule: this.ruleName }) }
+  }
+
+  now(): number {
+    return this.run.now
+  }
+
+  random(length: number): Uint8Array {
+    const bytes = new Uint8Array(length)
+    for (let at = 0; at < length; at += 32)
+      bytes.set(this.run.draw('random').subarray(0, Math.min(32, length - at)), at)
+    return bytes
+  }
+}
+
+function readTime(value: Value | undefined): number | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : undefined
+  if (typeof value !== 'string') return undefined
+  const time = Date.parse(value)
+  return Number.isNaN(time) ? undefined : time
+}
+
+/** Compiled code by hash, or the run ends here until the driver has it. */
+export function code(run: Run, hash: string): CompiledRuleset {
+  const compiled = run.given.code(hash)
+  if (compiled === undefined) throw new Need([{ kind: 'code', hash }])
+  return compiled
+}
+
+const salient = (rule: CompiledRule, domain: string, type: string) =>
+  rule.salient.some(
+    pair =>
+      pair === '*' || pair === '*:*' || pair === `${domain}:${type}` || pair === `${domain}:*` || pair === `*:${type}`,
+  )
+
+/** Handles every waiting event, those that rules raise included, until quiet: rulesets in order of installation, rules in the order of the text. */
+export function settle(run: Run): void {
+  for (let event = run.events.shift(); event !== undefined; event = run.events.shift()) {
+    const targets =
+      event.forRid === undefined
+        ? rulesets(run.records)
+        : [readRuleset(run.records, event.forRid)].filter(r => r !== undefined)
+    for (const installed of targets) handle(run, installed, event)
+  }
+}
+
+function handle(run: Run, installed: InstalledRuleset, event: PicoEvent): void {
+  const compiled = code(run, installed.hash)
+  let host: RulesetHost | undefined
+  for (const rule of compiled.rules) {
+    if (!rule.active || !salient(rule, event.domain, event.type)) continue
+    host ??= new RulesetHost(run, installed, compiled, event, null)
+    host.ruleName = rule.name
+    const bindings = select(host, rule, event)
+    if (bindings === undefined) continue
+    runRule(host, rule, bindings)
+    if (host.dropped) return
+  }
+}
+
+/** Advances the rule's event expression; the bindings when it is selected. Progress is kept under the hash of its select. */
+function select(host: RulesetHost, rule: CompiledRule, event: PicoEvent): Readonly<Record<string, Value>> | undefined {
+  const { run } = host
+  const group = GROUP.progress(host.rid)
+  const single = rule.select.event.op === 'event'
+  const kept = single ? undefined : (run.records.get(group, rule.name) as { h: string; s: Json } | undefined)
+  const state = kept?.h === rule.selectHash ? kept.s : undefined
+  const within = rule.select.within === undefined ? undefined : host.instance.withins[rule.select.within]?.()
+  const result = advance(
+    rule.select.event,
+    state as Parameters<typeof advance>[1],
+    { domain: event.domain, type: event.type, attrs: event.attrs as Record<string, Value>, time: run.now },
+    (index, bindings) => host.instance.guards[index]?.(bindings) ?? false,
+    within,
+  )
+  if (result.changed && !single)
+    run.records.put(
+      group,
+      rule.name,
+      result.state === undefined ? undefined : { h: rule.selectHash, s: result.state as unknown as Json },
+    )
+  return result.selected ? result.bindings : undefined
+}
+
+function runRule(host: RulesetHost, rule: CompiledRule, bindings: Readonly<Record<string, Value>>): void {
+  const { run } = host
+  run.note('debug', 'rule.selected', `${host.rid} ${rule.name} selected`, {
+    rid: host.rid,
+    rule: rule.name,
+    event: `${host.event?.domain}:${host.event?.type}`,
+    attrs: host.event?.attrs ?? {},
+  })
+  const body = host.instance.rules[rule.name]
+  if (body === undefined) throw new Error(`compiled ruleset ${host.rid} lacks rule ${rule.name}`)
+  try {
+    body(bindings)
+  } catch (error) {
+    if (error instanceof RulesetFault) throw new LocatedFault(error, host.rid, rule.name)
+    throw error
+  }
+}
+
+/** A ruleset's fault with the rule it came from. */
+export class LocatedFault extends Error {
+  readonly fault: RulesetFault
+  readonly rid: string
+  readonly rule: string | undefined
+  constructor(fault: RulesetFault, rid: string, rule?: string) {
+    super(fault.message)
+    this.fault = fault
+    this.rid = rid
+    this.rule = rule
+  }
+
+  toJson(): JsonObject {
+    const { fault } = this
+    return {
+      code: fault.code,
+      message: fault.message,
+      rid: this.rid,
+      ...(this.rule === undefined ? {} : { rule: this.rule }),
+      ...(fault.place === undefined ? {} : { line: fault.place.line, column: fault.place.column }),
+    }
+  }
+}
+
+/** Calls what a ruleset `shares` (or provides, for `inside` callers) as a query. */
+export function callShared(
+  run: Run,
+  rid: string,
+  name: string,
+  args: JsonObject,
+  eci: string | null,
+): { value: Json } | { error: { code: string; message: string } } {
+  const installed = readRuleset(run.records, rid)
+  if (installed === undefined) return { error: { code: 'ruleset.unknown', message: `this pico has no ruleset ${rid}` } }
+  const compiled = code(run, installed.hash)
+  if (!compiled.meta.shares.includes(name) && name !== '__testing')
+    return { error: { code: 'ruleset.unknown_function', message: `${rid} shares no function "${name}"` } }
+  const host = new RulesetHost(run, installed, compiled, null, eci)
+  try {
+    const member = host.instance.member(name)
+    if (member === undefined) return { error: { code: 'ruleset.unknown_function', message: `${rid} has no "${name}"` } }
+    const value = isFunction(member)
+      ? (member as KrlFunction)({ positional: [], named: args as Record<string, Value> })
+      : member
+    return { value: toJson(value as Value) }
+  } catch (error) {
+    if (error instanceof RulesetFault) throw new LocatedFault(error, rid)
+    throw error
+  }
+}

@@ -1,0 +1,148 @@
+// pure
+// One run of one step: what was drawn, asked, written and is to be sent so far. Everything nondeterministic comes
+// from `given`; a run that lacks an answer ends by throwing Need and is run again from the start (DESIGN 4, Effects).
+
+import type { Budget } from '../krl/types.ts'
+import { base64url, hex } from '../wallet/bytes.ts'
+import type { Directive, PicoEvent } from './event.ts'
+import { jcsHash } from './hash.ts'
+import { Records } from './pico.ts'
+import {
+  type Answer,
+  type Effect,
+  type Given,
+  type Json,
+  type JsonObject,
+  type Letter,
+  type LogRecord,
+  Need,
+  type View,
+} from './ports.ts'
+
+/** Limits of one step (law L8). */
+export const LIMIT = {
+  steps: 20_000_000,
+  depth: 400,
+  size: 64 * 1024 * 1024,
+  raised: 1_000,
+  letters: 10_000,
+  queryDepth: 16,
+  jobs: 10_000,
+  children: 1_000_000,
+  logs: 1_000,
+} as const
+
+const DAY = 24 * 3600 * 1000
+
+type Recorded = { request: Effect; answer: Answer }
+
+export class Run {
+  readonly given: Given
+  /** The layer that is written to now. */
+  records: Records
+  readonly answers: Recorded[] = []
+  letters: Letter[] = []
+  readonly log: LogRecord[] = []
+  directives: Directive[] = []
+  /** Raised and not yet handled, in order. */
+  events: PicoEvent[] = []
+  readonly budget: Budget = { steps: LIMIT.steps, depth: LIMIT.depth, size: LIMIT.size }
+  /** A query may read and ask, never write. */
+  readonly readOnly: boolean
+  readonly queryDepth: number
+  /** The event or query that everything here belongs to. */
+  readonly txnId: string
+  raised = 0
+  timersChanged = false
+  destroy = false
+  private drawn = 0
+
+  constructor(view: View, given: Given, options: { readOnly?: boolean; queryDepth?: number } = {}) {
+    this.given = given
+    this.records = new Records(view)
+    this.readOnly = options.readOnly ?? false
+    this.queryDepth = options.queryDepth ?? 0
+    this.txnId = this.uuid()
+  }
+
+  get now(): number {
+    return this.given.now
+  }
+
+  /** 32 bytes that only this pico can know. */
+  draw(label: string): Uint8Array {
+    return this.given.draw(`${label}/${this.drawn++}`)
+  }
+
+  /** A message or letter id: UUID form. */
+  uuid(): string {
+    const h = hex(this.draw('id').subarray(0, 16))
+    return `${h.slice(0, 8)}-${h.slice(8, 12)}-4${h.slice(13, 16)}-a${h.slice(17, 20)}-${h.slice(20, 32)}`
+  }
+
+  /** A channel identifier: 192 bits. */
+  eci(): string {
+    return base64url(this.draw('eci').subarray(0, 24))
+  }
+
+  picoId(): string {
+    return hex(this.draw('pico').subarray(0, 16))
+  }
+
+  /** The recorded answer of the n-th effect of this run, or one at hand; otherwise the run ends here. */
+  ask(effect: Effect): Answer {
+    const before = this.given.answers[this.answers.length]
+    if (before !== undefined && sameRequest(before.request, effect)) {
+      this.answers.push(before)
+      return before.answer
+    }
+    const answer = this.given.ask(effect)
+    if (answer === undefined) throw new Need([effect])
+    this.answers.push({ request: effect, answer })
+    return answer
+  }
+
+  letter(body: Letter['body'], lane: string, report = false, id = this.uuid()): Letter {
+    const letter: Letter = { id, lane, created: this.now, expires: this.now + 7 * DAY, body, report }
+    this.letters.push(letter)
+    return letter
+  }
+
+  note(level: LogRecord['level'], code: string, message: string, more: JsonObject = {}): void {
+    if (this.log.length < LIMIT.logs) this.log.push({ ...more, level, code, message, txnId: this.txnId })
+  }
+
+  raise(event: PicoEvent): void {
+    this.raised++
+    this.events.push(event)
+  }
+
+  /** Begins a layer that can be dropped whole (a rule that faults keeps nothing). */
+  savepoint(): { drop(): void; keep(): void } {
+    const below = this.records
+    const layer = new Records(below)
+    const { letters, directives, destroy } = this
+    this.records = layer
+    this.letters = []
+    this.directives = []
+    return {
+      drop: () => {
+        this.records = below
+        this.letters = letters
+        this.directives = directives
+        this.events = []
+        this.destroy = destroy
+      },
+      keep: () => {
+        layer.mergeInto(below)
+        this.records = below
+        this.letters = [...letters, ...this.letters]
+        this.directives = [...directives, ...this.directives]
+      },
+    }
+  }
+}
+
+function sameRequest(a: Effect, b: Effect): boolean {
+  return a.kind === b.kind && jcsHash(a as unknown as Json) === jcsHash(b as unknown as Json)
+}

@@ -1,0 +1,338 @@
+// pure
+// The step: one stimulus to one pico, in; changes, letters, an alarm and an answer, out. The protocol's part and the
+// rules' part are layered, so that a rule fault drops what rules did and keeps what the protocol did (DESIGN 4).
+
+import { RulesetFault } from '../krl/types.ts'
+import { commands } from './commands.ts'
+import * as connections from './connection.ts'
+import { beBorn, noteFamilyEvent } from './family.ts'
+import { jcsHash } from './hash.ts'
+import { parseContent } from './modules.ts'
+import { type Channel, GROUP, type Job, readChannel, readSelf, rulesets } from './pico.ts'
+import { allows } from './policy.ts'
+import {
+  type Done,
+  type Json,
+  type JsonObject,
+  Need,
+  type Outcome,
+  type RunQuery,
+  type Step,
+  type Stimulus,
+} from './ports.ts'
+import { callShared, LocatedFault, settle } from './ruleset.ts'
+import { LIMIT, Run } from './run.ts'
+import { clearTimer, dueTimers, nextAlarm, nextRun, putJob, removeJob } from './schedule.ts'
+
+const KEPT_ANSWER_BYTES = 16 * 1024
+const ANSWER_KEPT_MS = 24 * 3600 * 1000
+const TIMERS_PER_STEP = 100
+
+type Handler<K extends Stimulus['kind']> = (run: Run, stimulus: Extract<Stimulus, { kind: K }>) => Done
+
+const HANDLERS: { [K in Stimulus['kind']]: Handler<K> } = {
+  create(run, { birth }) {
+    if (readSelf(run.records) !== undefined) return finish(run, { picoId: birth.picoId })
+    beBorn(run, birth)
+    return withRules(run, { picoId: birth.picoId, did: readSelf(run.records)?.did ?? null })
+  },
+  event: channelEvent,
+  command: ownerCommand,
+  message(run, { opened }) {
+    const result = connections.receive(run, opened)
+    if ('rejected' in result) return refuse(run, result.rejected)
+    return withRules(run, {}, { ...(result.replies === undefined ? {} : { replies: result.replies }) })
+  },
+  timer(run) {
+    for (const timer of dueTimers(run.records, run.now).slice(0, TIMERS_PER_STEP)) {
+      if (timer.kind === 'job') fireJob(run, timer.id)
+      else {
+        clearTimer(run, timer.at, timer.kind, timer.id)
+        connections.timeout(run, timer.id)
+      }
+    }
+    run.timersChanged = true
+    return withRules(run, {})
+  },
+  letter(run, stimulus) {
+    letterLeft(run, stimulus)
+    return withRules(run, {})
+  },
+  notice(run, { domain, name, attrs }) {
+    raise(run, null, domain, name, attrs)
+    return withRules(run, {}, {}, domain === 'system' && name === 'error')
+  },
+}
+
+/** Pure and synchronous; `need` when an effect's answer is missing. Anything thrown is an engine fault. */
+export const step: Step = (view, stimulus, given) => {
+  const run = new Run(view, given)
+  try {
+    return (HANDLERS[stimulus.kind] as Handler<Stimulus['kind']>)(run, stimulus as never)
+  } catch (error) {
+    if (error instanceof Need) return { need: error.effects, answers: run.answers } satisfies Outcome
+    throw error
+  }
+}
+
+function raise(run: Run, eci: string | null, domain: string, type: string, attrs: JsonObject): void {
+  run.raise({ eid: run.txnId, eci, domain, type, attrs })
+}
+
+// ---- how a step ends ---------------------------------------------------------------------------------------
+
+/** Runs rules until quiet, then ends; a fault drops the rules' part and becomes `system:error` in the next step. */
+function withRules(
+  run: Run,
+  answer: JsonObject,
+  more: Partial<Done> = {},
+  inError = false,
+  after?: (run: Run, answer: JsonObject) => JsonObject,
+): Done {
+  const waiting = run.events
+  const handling = waiting[0]
+  const point = run.savepoint()
+  try {
+    settle(run)
+    const full = { ...answer, ...(after ? after(run, { directives: run.directives as unknown as Json }) : {}) }
+    point.keep()
+    return finish(run, full, more)
+  } catch (error) {
+    const fault =
+      error instanceof LocatedFault
+        ? error.toJson()
+        : error instanceof RulesetFault
+          ? { code: error.code, message: error.message }
+          : undefined
+    if (fault === undefined) throw error
+    point.drop()
+    run.note('error', String(fault.code), String(fault.message), fault)
+    const quiet = inError || (handling?.domain === 'system' && handling.type === 'error')
+    const next = quiet
+      ? {}
+      : {
+          next: {
+            kind: 'notice' as const,
+            domain: 'system',
+            name: 'error',
+            attrs: { ...fault, level: 'error', genus: 'system' },
+          },
+        }
+    return finish(run, after ? after(run, { error: fault }) : { error: fault }, { ...more, ...next })
+  }
+}
+
+function finish(run: Run, answer: Json, more: Partial<Done> = {}): Done {
+  let changes = run.records.changes()
+  if (changes.some(change => change.group === GROUP.ruleset)) {
+    run.records.put(GROUP.pico, 'rulesets', jcsHash(rulesets(run.records).map(r => [r.rid, r.hash])))
+    changes = run.records.changes()
+  }
+  return {
+    changes,
+    binds: run.records.binds,
+    outbox: run.letters,
+    ...(run.timersChanged ? { alarm: nextAlarm(run.records) } : {}),
+    answer,
+    log: run.log,
+    ...(run.destroy ? { destroy: true } : {}),
+    ...more,
+  }
+}
+
+const nothing = (run: Run, answer: Json, more: Partial<Done> = {}): Done => ({
+  changes: [],
+  binds: [],
+  outbox: [],
+  answer,
+  log: run.log,
+  ...more,
+})
+
+function refuse(run: Run, rejected: { reason: string; from?: string }): Done {
+  return nothing(run, { error: { code: rejected.reason, message: 'refused' } }, { rejected })
+}
+
+const refusal = (code: string, message: string, more: JsonObject = {}): JsonObject => ({
+  error: { code, message, ...more },
+})
+
+// ---- at most once ------------------------------------------------------------------------------------------
+
+interface Seen {
+  readonly t: number
+  readonly b?: string
+  readonly a?: Json
+}
+
+/** The answer to a repetition, or undefined when this (sender, id) is new. */
+function repeated(run: Run, sender: string, id: string, bodyHash: string | undefined): JsonObject | undefined {
+  const seen = run.records.get(GROUP.seen(sender), id) as unknown as Seen | undefined
+  if (seen === undefined) return undefined
+  if (seen.b !== undefined && bodyHash !== undefined && seen.b !== bodyHash)
+    return refusal('event.conflict', 'this Idempotency-Key was used with another body')
+  const answer = seen.a as JsonObject | undefined
+  if (answer !== undefined && run.now - seen.t <= ANSWER_KEPT_MS) return answer
+  return { eid: id, directives: [], replayed: true }
+}
+
+function remember(
+  run: Run,
+  sender: string,
+  id: string,
+  bodyHash: string | undefined,
+  answer: JsonObject | undefined,
+): void {
+  const small = answer !== undefined && JSON.stringify(answer).length <= KEPT_ANSWER_BYTES
+  const seen: Seen = { t: run.now, ...(bodyHash === undefined ? {} : { b: bodyHash }), ...(small ? { a: answer } : {}) }
+  run.records.put(GROUP.seen(sender), id, seen as unknown as Json)
+}
+
+// ---- events by channel ---------------------------------------------------------------------------------------
+
+function channelOpen(run: Run, eci: string, outside: boolean): Channel | undefined {
+  const channel = readChannel(run.records, eci)
+  if (channel === undefined) return undefined
+  if (!outside || channel.familyChannelPicoID === null) return channel
+  // Family channels are closed to HTTP until the family spans engines.
+  const self = readSelf(run.records)
+  const child = run.records.get(GROUP.child, channel.familyChannelPicoID) as { movedTo?: string } | undefined
+  const apart = channel.familyChannelPicoID === self?.parentId ? self.parentUrl !== null : child?.movedTo !== undefined
+  return apart ? channel : undefined
+}
+
+function channelEvent(run: Run, stimulus: Extract<Stimulus, { kind: 'event' }>): Done {
+  const { eci, domain, name, attrs, id, bodyHash } = stimulus
+  const channel = channelOpen(run, eci, stimulus.outside)
+  if (channel === undefined) return nothing(run, refusal('channel.unknown', 'there is no such channel'))
+  if (!allows(channel.eventPolicy, 'event', domain, name))
+    return nothing(run, refusal('policy.denied', `this channel does not take ${domain}:${name}`))
+  const sender = `eci/${eci}`
+  if (id !== undefined) {
+    const before = repeated(run, sender, id, bodyHash)
+    if (before !== undefined) return nothing(run, before)
+    remember(run, sender, id, bodyHash, undefined)
+  }
+  if (channel.familyChannelPicoID !== null) noteFamilyEvent(run, channel.familyChannelPicoID, domain, name, attrs)
+  raise(run, eci, domain, name, attrs)
+  return withRules(run, {}, {}, false, (ended, result) => {
+    const answer: JsonObject = 'error' in result ? result : { eid: ended.txnId, directives: result.directives ?? [] }
+    const full =
+      stimulus.then === undefined || 'error' in answer
+        ? answer
+        : { ...answer, ...valueAfter(ended, channel, stimulus.then, attrs) }
+    if (id !== undefined && stimulus.keep === true) remember(ended, sender, id, bodyHash, full)
+    return full
+  })
+}
+
+/** `/event/…/query/…`: the query sees what the event did. */
+function valueAfter(run: Run, channel: Channel, query: { rid: string; name: string }, args: JsonObject): JsonObject {
+  if (!allows(channel.queryPolicy, 'query', query.rid, query.name))
+    return refusal('policy.denied', `this channel does not take the query ${query.rid}/${query.name}`)
+  return callShared(run, query.rid, query.name, args, channel.id) as JsonObject
+}
+
+// ---- commands of the owner -------------------------------------------------------------------------------------
+
+function ownerCommand(run: Run, stimulus: Extract<Stimulus, { kind: 'command' }>): Done {
+  const { id, name, args } = stimulus
+  const command = commands[name]
+  if (command === undefined) return nothing(run, refusal('usage.unknown', `there is no command "${name}"`))
+  if (id !== undefined) {
+    const before = repeated(run, 'owner', id, jcsHash({ name, args }))
+    if (before !== undefined) return nothing(run, before)
+  }
+  let result: JsonObject
+  try {
+    result = command(run, args)
+  } catch (error) {
+    if (error instanceof RulesetFault) return nothing(run, refusal(error.code, error.message))
+    throw error
+  }
+  if ('error' in result) return nothing(run, result)
+  return withRules(run, {}, {}, false, (ended, ran) => {
+    const answer =
+      name === 'event' ? ('error' in ran ? ran : { eid: ended.txnId, directives: ran.directives ?? [] }) : result
+    if (id !== undefined) remember(ended, 'owner', id, jcsHash({ name, args }), answer)
+    return answer
+  })
+}
+
+// ---- timers and letters ------------------------------------------------------------------------------------------
+
+function fireJob(run: Run, id: string): void {
+  const job = run.records.get(GROUP.job, id) as unknown as Job | undefined
+  if (job === undefined) return
+  removeJob(run, run.records, id)
+  const next = job.cron === null ? undefined : nextRun(job.cron, run.now)
+  if (next !== undefined) putJob(run, { ...job, at: next })
+  raise(run, readSelf(run.records)?.eci ?? null, job.domain, job.type, job.attrs as JsonObject)
+}
+
+function letterLeft(run: Run, stimulus: Extract<Stimulus, { kind: 'letter' }>): void {
+  const body = stimulus.letter?.body
+  if (body?.kind === 'didcomm') connections.letterLeft(run, stimulus, body)
+  if (body?.kind !== 'http') return
+  const failed: JsonObject = { status_code: 0, status_line: stimulus.reason ?? 'failed', content: '', headers: {} }
+  const answer =
+    stimulus.outcome === 'delivered' && stimulus.answer !== null && typeof stimulus.answer === 'object'
+      ? (stimulus.answer as JsonObject)
+      : failed
+  const response: JsonObject =
+    body.parseJson === true ? { ...answer, content: parseContent(answer.content as never) as Json } : answer
+  if (body.autoraise !== undefined)
+    run.raise({
+      eid: run.txnId,
+      eci: null,
+      domain: 'http',
+      type: body.request.method.toLowerCase(),
+      attrs: { ...response, label: body.autoraise },
+    })
+  if (body.autosend !== undefined) autosend(run, body.autosend, response)
+}
+
+function autosend(run: Run, target: JsonObject, response: JsonObject): void {
+  const data = target.data as { attrs?: JsonObject } | undefined
+  const attrs = { ...((target.attrs as JsonObject | undefined) ?? data?.attrs ?? {}), ...response }
+  const name = target.name ?? target.type
+  if (typeof target.eci !== 'string' || typeof target.domain !== 'string' || typeof name !== 'string') {
+    run.note('error', 'http.autosend', 'autosend needs eci, domain and type')
+    return
+  }
+  run.letter({ kind: 'event', eci: target.eci, domain: target.domain, name, attrs }, `eci:${target.eci}`)
+}
+
+// ---- queries ---------------------------------------------------------------------------------------------------
+
+/** Reads one committed state; writes are refused where they are tried. */
+export const runQuery: RunQuery = (view, query, given) => {
+  const run = new Run(view, given, { readOnly: true, queryDepth: query.depth })
+  try {
+    return { answer: answerQuery(run, query), log: run.log }
+  } catch (error) {
+    if (error instanceof Need) return { need: error.effects, answers: run.answers }
+    if (error instanceof LocatedFault)
+      return { answer: { error: error.toJson() as { code: string; message: string } }, log: run.log }
+    if (error instanceof RulesetFault)
+      return { answer: { error: { code: error.code, message: error.message } }, log: run.log }
+    throw error
+  }
+}
+
+function answerQuery(
+  run: Run,
+  query: Parameters<RunQuery>[1],
+): { value: Json } | { error: { code: string; message: string } } {
+  if (query.depth > LIMIT.queryDepth)
+    return { error: { code: 'ruleset.depth', message: `queries nest deeper than ${LIMIT.queryDepth}` } }
+  if (query.eci !== undefined) {
+    const channel = channelOpen(run, query.eci, query.outside)
+    if (channel === undefined) return { error: { code: 'channel.unknown', message: 'there is no such channel' } }
+    if (!allows(channel.queryPolicy, 'query', query.rid, query.name))
+      return {
+        error: { code: 'policy.denied', message: `this channel does not take the query ${query.rid}/${query.name}` },
+      }
+  }
+  return callShared(run, query.rid, query.name, query.args, query.eci ?? null)
+}

@@ -5,8 +5,8 @@ import type { Agent, EventResult } from '../agent.ts'
 import { asPicoError, PicoError } from '../errors.ts'
 import { jcsHash } from '../hash.ts'
 import type { Json, JsonObject } from '../ports.ts'
-import { type Asked, allow, json, mediaType, nothingHere, type Reply, refusal, tooDeep } from './http.ts'
 import { withinDepth } from './limits.ts'
+import { type Asked, json, nothingHere, type Reply, refusal, tooDeep, wrongMethod } from './reply.ts'
 
 const CORS = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'location, retry-after' }
 const PREFLIGHT = {
@@ -38,7 +38,7 @@ async function dispatch(agent: Agent, asked: Asked): Promise<Reply> {
   const shape = `${tree} ${parts.length} ${tree === 'c' ? parts[1] : parts[0]}`
   const [a = '', b = '', c = '', d = '', e = '', f = '', g = ''] = parts
   if (parts.some(part => part === '')) throw nothingHere()
-  allow(asked, 'GET', 'POST')
+  if (asked.method !== 'GET' && asked.method !== 'POST') throw wrongMethod('GET', 'POST')
   switch (shape) {
     case 'c 4 event':
       return json(200, (await event(agent, asked, { eci: a, domain: c, name: d, wait: false })).eid)
@@ -125,7 +125,7 @@ async function attributes(asked: Asked): Promise<JsonObject> {
   const fromQuery = fromPairs(asked.query)
   const body = await asked.body(asked.limits.event_bytes)
   if (body.length === 0) return fromQuery
-  const type = mediaType(asked.request)
+  const type = asked.mediaType
   if (type === 'application/x-www-form-urlencoded')
     return { ...fromQuery, ...fromPairs(new URLSearchParams(new TextDecoder().decode(body))) }
   if (type !== 'application/json' && !/^application\/.+\+json$/.test(type))
@@ -154,14 +154,14 @@ function fromPairs(pairs: URLSearchParams): JsonObject {
 }
 
 function shownHeaders(asked: Asked): JsonObject {
-  const shown = Object.entries(asked.request.headers).filter(([name]) => !CREDENTIALS.test(name))
+  const shown = Object.entries(asked.headers).filter(([name]) => !CREDENTIALS.test(name))
   return Object.fromEntries(
     shown.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]),
   )
 }
 
 function idempotencyKey(asked: Asked): string | undefined {
-  const key = asked.request.headers['idempotency-key']
+  const key = asked.headers['idempotency-key']
   if (key === undefined) return undefined
   const text = Array.isArray(key) ? key.join(', ') : key
   if (text.length === 0 || Buffer.byteLength(text, 'latin1') > 255)

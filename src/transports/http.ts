@@ -1,14 +1,14 @@
 // The public listener, straight on node:http: DIDComm inbox (RFC 0025; DIDComm v2 "Transports"), classic event and
 // query routes, short invitation URLs, status (contract 4). Bodies stay bytes until someone must read them.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Agent, Received } from '../agent.ts'
-import { asPicoError, errorRow, PicoError } from '../errors.ts'
+import { asPicoError, PicoError } from '../errors.ts'
 import { invitationPage, missingPage, PAGE_POLICY } from '../pages.ts'
-import type { Json } from '../ports.ts'
 import { classicRoute } from './classic.ts'
 import { type Limits, RefusalMeter, withinDepth } from './limits.ts'
+import { type Listener, listen } from './listen.ts'
+import { type Asked, json, nothingHere, type Reply, refusal, tooDeep, wrongMethod } from './reply.ts'
 
 export interface PublicOptions {
   readonly agent: Agent
@@ -22,40 +22,10 @@ export interface PublicOptions {
   readonly onFault?: (error: PicoError) => void
 }
 
-export interface Listener {
-  readonly server: Server
-  readonly port: number
-  /** Where it listens, without a slash at the end. */
-  readonly url: string
-  /** Stops accepting, lets requests in hand finish, cuts what is open after `grace_ms`. */
-  close(grace_ms: number): Promise<void>
-}
-
-/** What a route answers; `headers` in lower case. */
-export interface Reply {
-  readonly status: number
-  readonly headers?: Readonly<Record<string, string | readonly string[]>>
-  readonly body?: string | Uint8Array
-  /** Counts against the address whatever the status. */
-  readonly refused?: boolean
-}
-
-/** A request as a route sees it. */
-export interface Asked {
-  readonly method: string
-  /** Decoded parts of the path. */
-  readonly segments: readonly string[]
-  /** Path and query as they came, for redirects. */
-  readonly target: string
-  readonly query: URLSearchParams
-  readonly request: IncomingMessage
-  readonly limits: Limits
-  /** The whole body; throws PicoError `usage.too_large`. */
-  body(limit: number): Promise<Uint8Array>
-}
-
 /** Bytes thrown away after the limit so that a client can read the refusal instead of a reset. */
 const DRAIN_BYTES = 8 * 1024 * 1024
+
+const READS = new Set(['GET', 'HEAD'])
 
 const ENVELOPE = /^application\/(ssi-agent-wire|didcomm-envelope-enc|didcomm-(encrypted|signed|plain)\+json|json)$/
 
@@ -103,27 +73,6 @@ export async function listenPublic(options: PublicOptions): Promise<Listener> {
   return listener
 }
 
-/** Binds a server; used by the admin listener too. `remedy` is the command that gets round a taken port. */
-export async function listen(server: Server, host: string, port: number, remedy: string): Promise<Listener> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(bindError(error, host, port, remedy)))
-    server.listen(port, host, resolve)
-  })
-  const bound = server.address() as AddressInfo
-  const name = bound.address === '0.0.0.0' || bound.address === '::' ? '127.0.0.1' : bound.address
-  const url = `http://${name.includes(':') ? `[${name}]` : name}:${bound.port}`
-  return { server, port: bound.port, url, close: grace_ms => closeServer(server, grace_ms) }
-}
-
-/** Stops accepting; open requests get `grace_ms`. */
-export async function closeServer(server: Server, grace_ms: number): Promise<void> {
-  const closed = new Promise<void>(resolve => server.close(() => resolve()))
-  server.closeIdleConnections()
-  const cut = setTimeout(() => server.closeAllConnections(), grace_ms)
-  await closed
-  clearTimeout(cut)
-}
-
 async function route(options: PublicOptions, base: () => string, request: IncomingMessage): Promise<Reply> {
   const asked = ask(request, options.limits)
   switch (asked.segments[0]) {
@@ -143,8 +92,8 @@ async function route(options: PublicOptions, base: () => string, request: Incomi
 
 /** `POST /didcomm…`: 202 when durable, 200 with an envelope when the sender keeps the line open for it. */
 async function inbox(agent: Agent, asked: Asked): Promise<Reply> {
-  allow(asked, 'POST')
-  const contentType = mediaType(asked.request)
+  if (asked.method !== 'POST') throw wrongMethod('POST')
+  const contentType = asked.mediaType
   if (!ENVELOPE.test(contentType))
     throw new PicoError('usage.media_type', 'Send a DIDComm envelope with its media type.')
   const envelope = await asked.body(asked.limits.envelope_bytes)
@@ -166,11 +115,11 @@ async function inbox(agent: Agent, asked: Asked): Promise<Reply> {
 
 /** RFC 0434: JSON to agents, a page to browsers. Only who asks for HTML and not for JSON is taken for a browser. */
 async function invitation(agent: Agent, asked: Asked, base: string): Promise<Reply> {
-  allow(asked, 'GET', 'HEAD')
+  if (!READS.has(asked.method)) throw wrongMethod('GET', 'HEAD')
   const [, id, ...rest] = asked.segments
   if (!id || rest.length > 0) throw nothingHere()
   const view = await agent.invitation(id)
-  const accept = asked.request.headers.accept ?? ''
+  const accept = asked.headers.accept ?? ''
   const headers = { vary: 'accept', 'cache-control': 'no-store' }
   if (/text\/html/i.test(accept) && !/application\/(\w+\+)?json/i.test(accept)) {
     const page = view === undefined ? missingPage() : invitationPage(view, `${base}/i/${encodeURIComponent(id)}`)
@@ -183,7 +132,7 @@ async function invitation(agent: Agent, asked: Asked, base: string): Promise<Rep
 }
 
 function status(agent: Agent, asked: Asked): Reply {
-  allow(asked, 'GET', 'HEAD')
+  if (!READS.has(asked.method)) throw wrongMethod('GET', 'HEAD')
   const what = asked.segments[1]
   if (asked.segments.length !== 2 || (what !== 'live' && what !== 'ready')) throw nothingHere()
   if (what === 'live') return json(200, { live: true })
@@ -209,7 +158,8 @@ function ask(request: IncomingMessage, limits: Limits): Asked {
     segments,
     target,
     query: new URLSearchParams(query.join('?')),
-    request,
+    headers: request.headers,
+    mediaType: (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase(),
     limits,
     body: limit => readBody(request, limit),
   }
@@ -241,49 +191,4 @@ function write(request: IncomingMessage, response: ServerResponse, reply: Reply)
   if (body !== undefined || reply.status !== 204) response.setHeader('content-length', body?.length ?? 0)
   response.statusCode = reply.status
   response.end(request.method === 'HEAD' ? undefined : body)
-}
-
-export function json(status: number, value: Json, headers: Reply['headers'] = {}): Reply {
-  return {
-    status,
-    headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
-    body: JSON.stringify(value),
-  }
-}
-
-/** `{error: {code, message, …place}}` with the status of its row; `target` is the path a moved pico has elsewhere too. */
-export function refusal(error: PicoError, target = '/'): Reply {
-  const row = errorRow(error.code)
-  const { retryAfter, allow, ...shown } = error.toJSON()
-  const headers: Record<string, string> = {}
-  if (row.retry || row.http === 429) headers['retry-after'] = String(retryAfter ?? 1)
-  if (Array.isArray(allow)) headers.allow = allow.join(', ')
-  const movedTo = error.code === 'pico.moved' ? shown.movedTo : undefined
-  if (typeof movedTo === 'string') headers.location = `${movedTo.replace(/\/$/, '')}${target}`
-  return json(row.http, { error: shown as { [member: string]: Json } }, headers)
-}
-
-/** Throws `usage.method`, which lists what is allowed. */
-export function allow(asked: Asked, ...methods: string[]): void {
-  if (!methods.includes(asked.method))
-    throw new PicoError('usage.method', `Use ${methods.join(' or ')} here.`, { allow: methods })
-}
-
-/** Media type without parameters, lower case; empty without the header. */
-export function mediaType(request: IncomingMessage): string {
-  return (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase()
-}
-
-export function nothingHere(): PicoError {
-  return new PicoError('usage.unknown_verb', 'There is nothing at this address.')
-}
-
-export function tooDeep(limits: Limits): PicoError {
-  return new PicoError('usage.too_deep', `JSON may be nested ${limits.json_depth} levels deep here.`)
-}
-
-function bindError(error: NodeJS.ErrnoException, host: string, port: number, remedy: string): Error {
-  if (error.code === 'EADDRINUSE')
-    return new PicoError('port.taken', `Port ${port} is taken; \`${remedy}\` takes any free one`, { port })
-  return new PicoError('config.invalid', `Cannot listen on ${host}:${port}: ${error.code ?? 'failed'}`)
 }

@@ -1,0 +1,65 @@
+// What a route of the public listener is given and what it answers; refusals get the status of their row in the error
+// table and the body {error: {code, message, …place}} (contract 4).
+
+import type { IncomingHttpHeaders } from 'node:http'
+import { errorRow, PicoError } from '../errors.ts'
+import type { Json } from '../ports.ts'
+import type { Limits } from './limits.ts'
+
+/** What a route answers; `headers` in lower case. */
+export interface Reply {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
+  readonly body?: string | Uint8Array
+  /** Counts against the address whatever the status. */
+  readonly refused?: boolean
+}
+
+/** A request as a route sees it. */
+export interface Asked {
+  readonly method: string
+  /** Decoded parts of the path. */
+  readonly segments: readonly string[]
+  /** Path and query as they came, for redirects. */
+  readonly target: string
+  readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
+  /** Media type without parameters, lower case; empty without the header. */
+  readonly mediaType: string
+  readonly limits: Limits
+  /** The whole body; throws PicoError `usage.too_large`. */
+  body(limit: number): Promise<Uint8Array>
+}
+
+export function json(status: number, value: Json, headers: Reply['headers'] = {}): Reply {
+  return {
+    status,
+    headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
+    body: JSON.stringify(value),
+  }
+}
+
+/** `{error: {code, message, …place}}` with the status of its row; `target` is the path a moved pico has elsewhere too. */
+export function refusal(error: PicoError, target = '/'): Reply {
+  const row = errorRow(error.code)
+  const { retryAfter, allow, ...shown } = error.toJSON()
+  const headers: Record<string, string> = {}
+  if (row.retry || row.http === 429) headers['retry-after'] = String(retryAfter ?? 1)
+  if (Array.isArray(allow)) headers.allow = allow.join(', ')
+  const movedTo = error.code === 'pico.moved' ? shown.movedTo : undefined
+  if (typeof movedTo === 'string') headers.location = `${movedTo.replace(/\/$/, '')}${target}`
+  return json(row.http, { error: shown as { [member: string]: Json } }, headers)
+}
+
+/** 405, with the methods that are allowed. */
+export function wrongMethod(...methods: string[]): PicoError {
+  return new PicoError('usage.method', `Use ${methods.join(' or ')} here.`, { allow: methods })
+}
+
+export function nothingHere(): PicoError {
+  return new PicoError('usage.unknown_verb', 'There is nothing at this address.')
+}
+
+export function tooDeep(limits: Limits): PicoError {
+  return new PicoError('usage.too_deep', `JSON may be nested ${limits.json_depth} levels deep here.`)
+}

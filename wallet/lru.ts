@@ -8,26 +8,38 @@ export interface Lru<V> {
   readonly size: number
 }
 
-/** `limit` entries; `dropped` sees each value that leaves, whether pushed out, replaced or cleared. */
-export function makeLru<V>(limit: number, dropped?: (value: V) => void): Lru<V> {
+export interface LruOptions<V> {
+  /** Bound on the sum of key lengths, for keys that peers write. */
+  readonly maxKeyChars?: number
+  /** Sees each value that leaves: pushed out, replaced or cleared. */
+  readonly dropped?: (value: V) => void
+}
+
+/** A memo of at most `limit` entries. */
+export function makeLru<V>(limit: number, options: LruOptions<V> = {}): Lru<V> {
   const entries = new Map<string, V>()
+  const maxKeyChars = options.maxKeyChars ?? Number.POSITIVE_INFINITY
+  let keyChars = 0
   const drop = (key: string) => {
     const value = entries.get(key)
-    if (value !== undefined && entries.delete(key)) dropped?.(value)
+    if (value === undefined) return
+    entries.delete(key)
+    keyChars -= key.length
+    options.dropped?.(value)
   }
   return {
     get(key) {
       const value = entries.get(key)
-      if (value !== undefined) {
-        entries.delete(key)
-        entries.set(key, value)
-      }
+      if (value === undefined) return undefined
+      entries.delete(key)
+      entries.set(key, value)
       return value
     },
     set(key, value) {
       drop(key)
       entries.set(key, value)
-      if (entries.size > limit) drop(entries.keys().next().value as string)
+      keyChars += key.length
+      while (entries.size > limit || keyChars > maxKeyChars) drop(entries.keys().next().value as string)
     },
     clear() {
       for (const key of [...entries.keys()]) drop(key)

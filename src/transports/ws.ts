@@ -1,0 +1,82 @@
+// A WebSocket at /didcomm: one envelope a frame, both ways; the line itself is the return route (RFC 0092, RFC 0025
+// "WebSockets"). Frames of one socket are taken in order, the next one is read when the last is durable.
+
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { type WebSocket, WebSocketServer } from 'ws'
+import type { Agent } from '../agent.ts'
+import { type Limits, RefusalMeter, withinDepth } from './limits.ts'
+import type { Listener } from './listen.ts'
+
+/** A peer that answers no ping for this long is gone. */
+const PING_MS = 30_000
+/** RFC 6455 7.4.1. */
+const CLOSE = { leaving: 1001, refused: 1008, later: 1013 } as const
+
+/** Takes upgrades on the public listener. The returned function closes every socket. */
+export function acceptWebSockets(listener: Listener, agent: Agent, limits: Limits): () => void {
+  const meter = new RefusalMeter(limits.refused_per_second, () => Date.now())
+  const server = new WebSocketServer({ noServer: true, maxPayload: limits.envelope_bytes, perMessageDeflate: false })
+  listener.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const path = (request.url ?? '').split('?')[0]!
+    socket.on('error', () => socket.destroy())
+    if (!/^\/didcomm(\/|$)/.test(path))
+      return void socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    server.handleUpgrade(request, socket, head, line =>
+      serve(line, agent, limits, meter, request.socket.remoteAddress ?? ''),
+    )
+  })
+  const pings = setInterval(() => server.clients.forEach(ping), PING_MS)
+  pings.unref()
+  return () => {
+    clearInterval(pings)
+    for (const line of server.clients) line.close(CLOSE.leaving)
+    server.close()
+  }
+}
+
+const silent = new WeakSet<WebSocket>()
+
+function ping(line: WebSocket): void {
+  if (silent.has(line)) line.terminate()
+  else line.ping()
+  silent.add(line)
+}
+
+function serve(line: WebSocket, agent: Agent, limits: Limits, meter: RefusalMeter, address: string): void {
+  const reply = (envelope: Uint8Array) => {
+    if (line.readyState === line.OPEN) line.send(envelope)
+  }
+  const take = async (frame: Uint8Array) => {
+    if (meter.exhausted(address)) return line.close(CLOSE.later)
+    if (!withinDepth(frame, limits.json_depth)) return refuse(line, meter, address)
+    const received = await agent.receive(frame, '', { live: true, reply })
+    if (received.status === 503) return line.close(CLOSE.later)
+    if (received.status >= 400) return refuse(line, meter, address)
+    if (received.refused) meter.refused(address)
+    if (received.body !== undefined) reply(received.body)
+  }
+  let queue = Promise.resolve()
+  line.on('message', data => {
+    line.pause()
+    queue = queue
+      .then(() => take(bytesOf(data as Buffer | ArrayBuffer | Buffer[])))
+      .then(
+        () => line.resume(),
+        () => line.close(CLOSE.later),
+      )
+  })
+  line.on('pong', () => silent.delete(line))
+  line.on('error', () => line.terminate())
+}
+
+/** Counted, and the line is closed when the second's ration is gone; a single bad frame is only dropped. */
+function refuse(line: WebSocket, meter: RefusalMeter, address: string): void {
+  meter.refused(address)
+  if (meter.exhausted(address)) line.close(CLOSE.refused)
+}
+
+function bytesOf(data: Buffer | ArrayBuffer | Buffer[]): Uint8Array {
+  if (Array.isArray(data)) return Buffer.concat(data)
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : data
+}

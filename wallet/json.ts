@@ -1,0 +1,102 @@
+// Strict JSON for text that a peer wrote (RFC 8259, restricted as I-JSON, RFC 7493): no duplicate members, bounded
+// depth and size, valid UTF-8 only, no number that a double cannot hold. JSON.parse does the work; one linear scan
+// over the punctuation before it bounds the depth and counts members, a walk after it finds what is lost or inexact.
+
+import { textStrict } from './bytes.ts'
+import { type Fault, fault } from './fault.ts'
+
+export type JsonValue = null | boolean | number | string | JsonValue[] | { [member: string]: JsonValue }
+export type JsonMembers = { [member: string]: JsonValue }
+
+export interface JsonLimits {
+  /** Nesting of objects and arrays, 64 by default. */
+  readonly maxDepth?: number
+  /** Of the UTF-8 text; a text given as a string is measured in UTF-16 units. */
+  readonly maxBytes?: number
+}
+
+const quote = 0x22
+const backslash = 0x5c
+
+/** The value of a JSON text, or a Fault (`json.too_large`, `json.utf8`, `json.too_deep`, `json.syntax`,
+ *  `json.duplicate`, `json.number`). Wrapped in `{value}`, because a peer can write an object that looks like a Fault.
+ *  A member named `__proto__` becomes an own property like any other. */
+export function readJson(source: Uint8Array | string, limits?: JsonLimits): { readonly value: JsonValue } | Fault {
+  if (limits?.maxBytes !== undefined && source.length > limits.maxBytes) {
+    return fault('json.too_large', `more than ${limits.maxBytes} bytes`)
+  }
+  const text = typeof source === 'string' ? source : textStrict(source)
+  if (text === undefined) return fault('json.utf8', 'not valid UTF-8')
+  const written = countMembers(text, limits?.maxDepth ?? 64)
+  if (written < 0) return fault('json.too_deep', 'nested too deeply')
+  const value = parse(text)
+  if (value === undefined) return fault('json.syntax', 'not JSON')
+  const kept = measure(value)
+  if (kept < 0) return fault('json.number', 'a number that a double cannot hold exactly')
+  return kept === written ? { value } : fault('json.duplicate', 'a member occurs twice')
+}
+
+/** The object of a JSON text, or a Fault as of `readJson` (`json.not_object` for another value). */
+export function readJsonObject(
+  source: Uint8Array | string,
+  limits?: JsonLimits,
+): { readonly value: JsonMembers } | Fault {
+  const read = readJson(source, limits)
+  if ('fault' in read) return read
+  return isMembers(read.value) ? { value: read.value } : fault('json.not_object', 'not a JSON object')
+}
+
+/** True for a JSON object, false for null, arrays and scalars. */
+export function isMembers(value: unknown): value is JsonMembers {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function parse(text: string): JsonValue | undefined {
+  try {
+    return JSON.parse(text) as JsonValue
+  } catch {
+    return undefined
+  }
+}
+
+// A colon outside of a string is a member. Strings are skipped by indexOf, so the cost follows the number of tokens.
+function countMembers(text: string, maxDepth: number): number {
+  let members = 0
+  let depth = 0
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    if (unit === quote) {
+      at = endOfString(text, at)
+      if (at < 0) return members
+    } else if (unit === 0x3a) members++
+    else if (unit === 0x7b || unit === 0x5b) {
+      if (++depth > maxDepth) return -1
+    } else if (unit === 0x7d || unit === 0x5d) depth--
+  }
+  return members
+}
+
+// A quote ends the string unless an odd number of backslashes stands before it.
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end > 0; end = text.indexOf('"', end + 1)) {
+    let before = end - 1
+    while (text.charCodeAt(before) === backslash) before--
+    if ((end - before) % 2 === 1) return end
+  }
+  return -1
+}
+
+// Members of the parsed value, or -1 when a number is beyond the integers a double holds (2^53) or infinite.
+function measure(value: JsonValue): number {
+  if (typeof value === 'number') return Math.abs(value) > Number.MAX_SAFE_INTEGER ? -1 : 0
+  if (typeof value !== 'object' || value === null) return 0
+  const inner = Array.isArray(value) ? value : Object.values(value)
+  let members = inner === value ? 0 : inner.length
+  for (const item of inner) {
+    if (typeof item === 'string') continue
+    const counted = measure(item)
+    if (counted < 0) return -1
+    members += counted
+  }
+  return members
+}

@@ -83,7 +83,8 @@ class Engine {
    */
   async cli(...args) {
     const { code, stdout, stderr } = await run([...args, '--json', '--home', this.home], this.#environment)
-    if (code !== 0) throw new Error(`picomesh ${args.join(' ')}: exit ${code}: ${(stdout.trim() || stderr.trim()).slice(0, 600)}`)
+    if (code !== 0)
+      throw new Error(`picomesh ${args.join(' ')}: exit ${code}: ${(stdout.trim() || stderr.trim()).slice(0, 600)}`)
     try {
       return JSON.parse(stdout)
     } catch {

@@ -56,10 +56,9 @@ export const establishedWith = (engine, pico, did) =>
   }, 'Picomesh has no established connection with the DID of Credo')
 
 /** Both records tell of the same relation. */
-export const agree = (ours, theirs, role) => {
+export const agree = (ours, theirs) => {
   equal(theirs.state, 'completed', "Credo's state")
   equal(ours.state, 'established', "Picomesh's state")
-  equal(ours.role, role, "Picomesh's role")
   equal(shortDid(ours.myDid), shortDid(theirs.theirDid), "Picomesh's DID as Credo knows it")
   equal(shortDid(ours.theirDid), shortDid(theirs.did), "Credo's DID as Picomesh knows it")
   equal(ours.version, 'v1', 'version of the connection')

@@ -1,12 +1,16 @@
 // The peer against itself: two Credo processes connect, ping and talk. It proves the peer before Picomesh is blamed,
 // and with a folder given it writes what Credo really sends (RFC 0434, 0023, 0048, 0095), for a developer to read.
 
-import { writeFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startPeer } from '../peer.mjs'
 import { connectPeers, equal, talkPeers } from './checks.mjs'
 
-const lines = file => readFileSync(file, 'utf8').trim().split('\n').map(line => JSON.parse(line))
+const lines = file =>
+  readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
 
 /**
  * @param {string} agent path of the installed agent

@@ -22,8 +22,10 @@ import {
   KeyDidResolver,
   Kms,
   LogLevel,
+  MultiBaseEncoder,
   PeerDidRegistrar,
   PeerDidResolver,
+  TypedArrayEncoder,
   WebDidResolver,
 } from '@credo-ts/core'
 import {
@@ -114,7 +116,9 @@ const agent = new Agent({
   modules: {
     peer: new PeerModule(storage, dependencyManager => {
       dependencyManager.registerInstance(InjectionSymbols.StorageService, storage)
-      dependencyManager.resolve(Kms.KeyManagementModuleConfig).registerBackend(new PeerKms())
+      dependencyManager
+        .resolve(Kms.KeyManagementModuleConfig)
+        .registerBackend(new PeerKms(jwk => record({ what: 'key', jwk })))
     }),
     dids: new DidsModule({
       resolvers: [new PeerDidResolver(), new KeyDidResolver(), new WebDidResolver(), new JwkDidResolver()],
@@ -137,21 +141,40 @@ const agent = new Agent({
   },
 })
 
-/** What Credo packs and opens, kept as it stands: plaintext, envelope and its opened header. */
+/** The document inside a long-form did:peer:4, or undefined. */
+const documentOf = did => {
+  const encoded = did?.startsWith('did:peer:4') ? did.split(':')[3] : undefined
+  return encoded && JSON.parse(Buffer.from(MultiBaseEncoder.decode(encoded).data.slice(2)).toString())
+}
+
+/** What Credo packs and opens, kept as it stands, with keys (base58), opened header, DID document and signature header. */
 const recordEnvelopes = () => {
   const service = agent.dependencyManager.resolve(DidCommEnvelopeService)
-  const header = envelope => JSON.parse(Buffer.from(envelope.protected, 'base64url').toString())
+  const opened = text => JSON.parse(Buffer.from(text, 'base64url').toString())
+  const base58 = key => key && TypedArrayEncoder.toBase58(key.publicKey.publicKey)
+  const note = (what, plaintext, envelope, senderKey, recipientKeys) =>
+    record({
+      what,
+      senderKey: base58(senderKey),
+      recipientKeys: recipientKeys.map(base58),
+      plaintext,
+      envelope,
+      header: opened(envelope.protected),
+      didDocument: documentOf(plaintext.did),
+      signatureHeader:
+        plaintext['did_rotate~attach']?.data?.jws && opened(plaintext['did_rotate~attach'].data.jws.protected),
+    })
   const pack = service.packMessage.bind(service)
   service.packMessage = async (context, payload, keys) => {
     const envelope = await pack(context, payload, keys)
-    record({ what: 'sent', plaintext: payload.toJSON(), envelope, header: header(envelope) })
+    note('sent', payload.toJSON(), envelope, keys.senderKey, keys.recipientKeys)
     return envelope
   }
   const unpack = service.unpackMessage.bind(service)
   service.unpackMessage = async (context, envelope) => {
-    const opened = await unpack(context, envelope)
-    record({ what: 'received', plaintext: opened.plaintextMessage, envelope, header: header(envelope) })
-    return opened
+    const message = await unpack(context, envelope)
+    note('received', message.plaintextMessage, envelope, message.senderKey, [message.recipientKey])
+    return message
   }
 }
 

@@ -56,10 +56,14 @@ const boxTo = (recipient, secret, data) => {
 /** Key management for one agent, in memory only. */
 export class PeerKms extends NodeKeyManagementService {
   #storage
+  #onKey
 
-  constructor(storage = new NodeInMemoryKeyManagementStorage()) {
+  /** @param {(jwk: object) => void} onKey told each new private JWK; a recording can then be opened by others */
+  constructor(onKey = () => {}) {
+    const storage = new NodeInMemoryKeyManagementStorage()
     super(storage)
     this.#storage = storage
+    this.#onKey = onKey
   }
 
   isOperationSupported(agentContext, operation) {
@@ -73,6 +77,7 @@ export class PeerKms extends NodeKeyManagementService {
     await this.assertKeyNotExists(agentContext, kid)
     const { d, ...publicJwk } = newOkp(options.type.crv)
     await this.#storage.set(agentContext, kid, { ...publicJwk, d, kid })
+    this.#onKey({ ...publicJwk, d })
     return { keyId: kid, publicJwk: { ...publicJwk, kid } }
   }
 

@@ -135,9 +135,14 @@ const decode: Operator = (host, [given]) => {
 const jsonDepth = (json: string): number => {
   let depth = 0
   let deepest = 0
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
-    if (token === '[' || token === '{') deepest = Math.max(deepest, ++depth)
-    else if (token === ']' || token === '}') depth--
+  let isQuoted = false
+  for (let i = 0; i < json.length; i++) {
+    const char = json[i]
+    if (isQuoted && char === '\\') i++
+    else if (char === '"') isQuoted = !isQuoted
+    else if (isQuoted) continue
+    else if (char === '[' || char === '{') deepest = Math.max(deepest, ++depth)
+    else if (char === ']' || char === '}') depth--
   }
   return deepest
 }

@@ -44,7 +44,13 @@ class Engine {
       PICOMESH_ADMIN_PORT: '0',
       PICOMESH_LOG: 'pretty',
     }
-    for (const name of ['PICOMESH_BASE_URL', 'PICO_ENGINE_BASE_URL', 'PICO_ENGINE_HOME', 'PICOMESH_PASSPHRASE_FILE'])
+    for (const name of [
+      'PICOMESH_KEY_FILE',
+      'PICOMESH_BASE_URL',
+      'PICO_ENGINE_BASE_URL',
+      'PICO_ENGINE_HOME',
+      'PICOMESH_PASSPHRASE_FILE',
+    ])
       delete this.#environment[name]
     this.#child = spawn(command, args, { cwd: ROOT, env: this.#environment, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child.stdout.setEncoding('utf8').on('data', chunk => (this.output += chunk))

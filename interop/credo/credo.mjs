@@ -32,30 +32,35 @@ const takeAndTalk = async (engine, pico, peer, invitation, label) => {
   return ours
 }
 
+/** Every third invitation is multi-use: Credo then answers with a fresh key, else with the invitation's own. */
+const isMulti = n => n % 3 === 0
+
 /** The forms in which an invitation can reach a wallet, taken in turn. */
 const form = (n, { url, shortUrl, invitation }) =>
   [
     { how: 'URL', invitation: { url } },
     { how: 'short URL', invitation: { url: shortUrl } },
     { how: 'JSON', invitation: { invitation } },
-  ][n % 3]
+  ][(n % 4) % 3]
 
 const picomeshInvites = async (engine, pico, peer, n) => {
-  const made = await engine.cli('invite', pico, '--label', `repetition ${n}`)
+  const multi = isMulti(n)
+  const made = await engine.cli('invite', pico, '--label', `repetition ${n}`, ...(multi ? ['--multi'] : []))
   const { how, invitation } = form(n, made)
   const ours = await takeAndTalk(engine, pico, peer, invitation, `inviting ${n}`)
   equal(ours.invitationId, made.invitationId, 'invitation of the connection')
-  return how
+  return multi ? `${how}, multi-use` : how
 }
 
 const picomeshAccepts = async (engine, pico, peer, n) => {
-  const made = await peer.ask('invite', { label: `Credo ${n}` })
+  const multi = isMulti(n)
+  const made = await peer.ask('invite', { label: `Credo ${n}`, multi })
   const given = n % 2 === 0 ? made.url : JSON.stringify(made.invitation)
   const accepted = await engine.cli('accept', pico, given)
   const theirs = await peer.ask('wait-connected', { outOfBandId: made.outOfBandId })
   agree(accepted, theirs)
   await talk(engine, pico, accepted, peer, theirs, `accepting ${n}`)
-  return n % 2 === 0 ? 'URL' : 'JSON'
+  return `${n % 2 === 0 ? 'URL' : 'JSON'}${multi ? ', multi-use' : ''}`
 }
 
 /** The main job's own invitation: printed by `npm start`, seen as a picture, fetched as JSON by Credo, as a page by others. */

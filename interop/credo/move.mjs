@@ -5,7 +5,7 @@ import { sleep, startPeer, until } from '../peer.mjs'
 import { startEngine } from '../picomesh.mjs'
 import { agree, equal, establishedWith, shortDid, talk } from './checks.mjs'
 
-const MESSAGES = 50
+const MESSAGES = 60
 const BEFORE = 10
 const AFTER = 15
 const PACE_MS = 30

@@ -92,7 +92,7 @@ function webApp(options: AdminOptions, listener: Listener, tokens: Tokens): Expr
   const app = bareApp()
   const cookie = `picomesh_${listener.port}`
   app.use(headers, knownHost(listener.port), sameOrigin)
-  app.post('/api/session', asJson, (request, response) => {
+  app.post('/api/session', asJson, (request: Request, response: Response) => {
     const session = tokens.exchange(String((request.body as JsonObject).token ?? ''))
     if (session === undefined)
       throw new PicoError('usage.unauthorized', 'This link was used already: `picomesh status` shows a new one.')
@@ -113,7 +113,10 @@ function webApp(options: AdminOptions, listener: Listener, tokens: Tokens): Expr
 /** Who can open the socket is the owner; nothing else is asked. */
 function localApp(options: AdminOptions, tokens: Tokens, link: () => string): Express {
   const app = bareApp()
-  app.get('/api/link', (_request, response) => void response.json({ url: link(), bearer: tokens.bearer }))
+  app.get(
+    '/api/link',
+    (_request: Request, response: Response) => void response.json({ url: link(), bearer: tokens.bearer }),
+  )
   addApi(app, options)
   return withErrors(app, options)
 }
@@ -126,21 +129,21 @@ function bareApp(): Express {
 }
 
 function addApi(app: Express, { agent }: AdminOptions): void {
-  app.get('/api/session', (_request, response) => void response.status(204).end())
-  app.post('/api/verb', asJson, async (request, response) => {
+  app.get('/api/session', (_request: Request, response: Response) => void response.status(204).end())
+  app.post('/api/verb', asJson, async (request: Request, response: Response) => {
     const { verb, args = {} } = request.body as { verb?: unknown; args?: unknown }
     if (typeof verb !== 'string' || args === null || typeof args !== 'object' || Array.isArray(args))
       throw new PicoError('usage', 'The body is {"verb": name, "args": object}.')
     response.json(await agent.verb(verb, args as JsonObject))
   })
-  app.get('/api/stream', (request, response) => stream(agent, request, response))
+  app.get('/api/stream', (_request, response) => stream(agent, response))
   app.use('/api', () => {
     throw new PicoError('usage.unknown_verb', 'There is nothing at this address.')
   })
 }
 
 /** Server-sent events (HTML, "Server-sent events"): one unnamed event for each thing that happens. */
-function stream(agent: Agent, request: Request, response: Response): void {
+function stream(agent: Agent, response: Response): void {
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
   response.write('retry: 1000\n\n')
   const stop = agent.watch(event => {
@@ -148,7 +151,7 @@ function stream(agent: Agent, request: Request, response: Response): void {
     if (response.writableLength > BACKLOG_BYTES) response.destroy()
   })
   const beat = setInterval(() => response.write(':\n\n'), HEARTBEAT_MS)
-  request.socket.once('close', () => {
+  response.once('close', () => {
     clearInterval(beat)
     stop()
   })

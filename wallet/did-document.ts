@@ -60,8 +60,8 @@ const maxMethods = 64
 const maxServices = 20
 const maxBytes = 65_536
 
-/** Reads a document in JSON that is known to describe `did`. Faults: `did.document_malformed`,
- *  `did.document_too_large` (64 KiB, 64 methods, 20 services), `key.invalid` (malformed or small-order key).
+/** Reads a document in JSON that is known to describe `did`. Faults: `did.document` (malformed, over
+ *  64 KiB, 64 methods or 20 services), `key.malformed` (also for small order).
  *  Methods whose id belongs to another DID, and references to methods the document does not hold, are left out. */
 export function readDidDocument(json: unknown, did: string): DidDocument | Fault {
   if (!isMembers(json)) return malformed('not an object')
@@ -82,8 +82,8 @@ export function readDidDocument(json: unknown, did: string): DidDocument | Fault
   }
 }
 
-const malformed = (message: string, place?: string) => fault('did.document_malformed', message, place)
-const tooLarge = (message: string) => fault('did.document_too_large', message)
+const malformed = (message: string, place?: string) => fault('did.document', message, place)
+const tooLarge = (message: string) => fault('did.document', message)
 
 function isMembers(value: unknown): value is Members {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

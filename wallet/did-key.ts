@@ -19,13 +19,13 @@ export function didKey(type: Parameters<typeof encodeMultikey>[0], publicKey: Ui
   return prefix + encodeMultikey(type, publicKey)
 }
 
-/** The document of a did:key. Faults: `did.key_malformed`, also for wrong lengths and small-order keys. */
+/** The document of a did:key. Fault: `did.malformed`, also for wrong lengths and small-order keys. */
 export function resolveDidKey(did: string): DidDocument | Fault {
   const known = documents.get(did)
   if (known !== undefined) return known
   const multikey = did.startsWith(`${prefix}z`) ? did.slice(prefix.length) : ''
   const key = decodeMultikey(multikey)
-  if (key === undefined) return fault('did.key_malformed', 'not a did:key of a usable public key')
+  if (key === undefined) return fault('did.malformed', 'not a did:key of a usable public key')
   const document = readDidDocument(keyDocument(did, multikey, key), did)
   if (!isFault(document)) documents.set(did, document)
   return document

@@ -45,9 +45,9 @@ const shortNames = new Map([...longNames].map(([short, long]) => [long, short]))
 const longTypes = new Map([['dm', 'DIDCommMessaging']])
 const shortTypes = new Map([['DIDCommMessaging', 'dm']])
 
-const malformed = (message: string) => fault('did.peer_malformed', message)
+const malformed = (message: string) => fault('did.malformed', message)
 
-/** The parts of a did:peer:2, or a Fault (`did.peer_malformed`, `key.invalid`). */
+/** The parts of a did:peer:2, or a Fault (`did.malformed`, `key.malformed`). */
 export function parsePeer2(did: string): Peer2Parts | Fault {
   if (!did.startsWith(`${prefix}.`)) return malformed('not a did:peer:2')
   const keys: Peer2Key[] = []
@@ -67,7 +67,7 @@ function readKey(element: string): Peer2Key | Fault {
   const multikey = element.slice(1)
   const key = multikey.startsWith('z') ? decodeMultikey(multikey) : undefined
   if (key === undefined)
-    return fault('key.invalid', 'public key is malformed or of small order', multikey.slice(0, 100))
+    return fault('key.malformed', 'public key is malformed or of small order', multikey.slice(0, 100))
   if (key.type === 'X25519' && purpose !== 'E') return malformed('an X25519 key can only agree on keys')
   return { purpose, multikey, ...key }
 }

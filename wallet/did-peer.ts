@@ -16,11 +16,11 @@ export { makePeer2, type Peer2Input, type Purpose, peer3Of } from './did-peer-2.
 
 const documents = makeLru<DidDocument>(10_000, { maxKeyChars: 12_000_000 })
 
-const malformed = (message: string) => fault('did.peer_malformed', message)
-const unknownLong = () => fault('did.long_form_unknown', 'the DID is a short form whose long form was not seen')
+const malformed = (message: string) => fault('did.malformed', message)
+const unknownLong = () => fault('did.unresolvable', 'the DID is a short form whose long form was not seen')
 
 /** The document of a did:peer. `known` gives the long form (2 for 3, long 4 for short 4) that the caller has seen.
- *  Faults: `did.peer_malformed`, `did.hash_mismatch`, `did.long_form_unknown`, and those of `readDidDocument`. */
+ *  Faults: `did.malformed`, `did.unresolvable` (long form not known), and those of `readDidDocument`. */
 export function resolvePeer(did: string, known?: (short: string) => string | undefined): DidDocument | Fault {
   const id = parseDid(did)?.id ?? ''
   if (!did.startsWith('did:peer:') || id === '') return malformed('not a did:peer')
@@ -49,7 +49,7 @@ function longDocument(did: string, long: string): DidDocument | Fault {
 function peer0Document(did: string): DidDocument | Fault {
   const multikey = did.slice('did:peer:0'.length)
   const key = multikey.startsWith('z') ? decodeMultikey(multikey) : undefined
-  if (key === undefined) return fault('key.invalid', 'public key is malformed or of small order')
+  if (key === undefined) return fault('key.malformed', 'public key is malformed or of small order')
   return readDidDocument(keyDocument(did, multikey, key), did)
 }
 
@@ -57,7 +57,7 @@ function peer2Resolved(did: string, long: string): DidDocument | Fault {
   const parts = parsePeer2(long)
   if (isFault(parts)) return parts
   if (did === long) return readDidDocument(peer2Document(did, parts), did)
-  if (peer3Of(long) !== did) return fault('did.hash_mismatch', 'the long form is of another DID')
+  if (peer3Of(long) !== did) return fault('did.malformed', 'the long form is of another DID')
   return readDidDocument({ ...peer2Document(did, parts), alsoKnownAs: [long] }, did)
 }
 
@@ -94,9 +94,9 @@ export function peer4Short(long: string): string {
 function peer4Document(did: string, long: string): DidDocument | Fault {
   const [, hash, encoded] = peer4Pattern.exec(long) ?? []
   if (hash === undefined || encoded === undefined) return malformed('not a did:peer:4')
-  if (hashOf(encoded) !== hash) return fault('did.hash_mismatch', 'the hash is not that of the document')
+  if (hashOf(encoded) !== hash) return fault('did.malformed', 'the hash is not that of the document')
   const short = peer4Short(long)
-  if (did !== long && did !== short) return fault('did.hash_mismatch', 'the long form is of another DID')
+  if (did !== long && did !== short) return fault('did.malformed', 'the long form is of another DID')
   const bytes = fromBase58(encoded.slice(1))
   if (bytes === undefined || bytes[0] !== jsonCodec[0] || bytes[1] !== jsonCodec[1])
     return malformed('the document is not JSON')

@@ -23,7 +23,7 @@ const suites: Readonly<Record<string, NamedType>> = {
 const curves: Readonly<Record<string, number>> = { 'P-256': 32, 'P-384': 48, 'P-521': 66, secp256k1: 32 }
 
 const unknownKey: PublicKey = { type: 'other', publicKey: new Uint8Array(0) }
-const unsound = (place: string) => fault('key.invalid', 'public key is malformed or of small order', place)
+const unsound = (place: string) => fault('key.malformed', 'public key is malformed or of small order', place)
 
 /** The key of a method; `other` for kinds the wallet does not know; a Fault for a malformed or unsafe key. */
 export function keyOfMethod(method: Members): PublicKey | Fault {

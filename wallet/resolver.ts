@@ -12,7 +12,7 @@ import { type Fault, fault, isFault } from './fault.ts'
 export type ResolveMethod = (did: string) => DidDocument | Fault
 
 export interface Resolver {
-  /** The document of a bare DID. Faults: `did.malformed`, `did.method_unknown`, `did.unknown`, and the method's own. */
+  /** The document of a bare DID. Faults: `did.malformed`, `did.unsupported`, and the method's own. */
   resolve(did: string): DidDocument | Fault
   /** A resolver that also knows these documents (JSON, by their `id`), before any method is asked. */
   withStatic(documents: readonly { readonly [member: string]: unknown }[]): Resolver
@@ -47,7 +47,7 @@ function resolverOf(
     const parsed = parseDid(did)
     if (parsed === undefined) return fault('did.malformed', 'not a DID')
     const method = Object.hasOwn(methods, parsed.method) ? methods[parsed.method] : undefined
-    return method?.(did) ?? fault('did.method_unknown', `no resolver for did:${parsed.method}`)
+    return method?.(did) ?? fault('did.unsupported', `no resolver for did:${parsed.method}`)
   }
   return {
     resolve,
@@ -63,11 +63,14 @@ function fixedEntry(json: { readonly [member: string]: unknown }): readonly [str
   return [id, readDidDocument(json, id)]
 }
 
-const errors: Readonly<Record<string, string>> = { 'did.unknown': 'notFound', 'did.long_form_unknown': 'notFound' }
+const errors: Readonly<Record<string, string>> = {
+  'did.unresolvable': 'notFound',
+  'did.unsupported': 'unsupportedDidMethod',
+}
 
 function toResult(found: DidDocument | Fault): DIDResolutionResult {
   if (isFault(found)) {
-    const error = errors[found.code] ?? (found.code === 'did.method_unknown' ? 'unsupportedDidMethod' : 'invalidDid')
+    const error = errors[found.code] ?? 'invalidDid'
     return { didResolutionMetadata: { error, message: found.message }, didDocument: null, didDocumentMetadata: {} }
   }
   const didDocument = found.raw as unknown as NonNullable<DIDResolutionResult['didDocument']>

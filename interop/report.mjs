@@ -21,7 +21,7 @@ const usage = suites => {
     'usage: npm run interop -- [PEER…] [flags]',
     `peers: ${suites.map(one => one.name).join(', ')} (all when none is named)`,
     ...Object.entries(flags).map(([name, what]) => `  --${name.padEnd(11)} ${what}`),
-    '  --record DIR  what the peer sends to itself is written there',
+    '  --record DIR  what the peer sends to itself is written there, with its throw-away private keys',
     '  --json        rows as JSON on standard output, lines on standard error',
     '  --help        this text',
   ].join('\n')

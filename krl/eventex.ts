@@ -46,9 +46,15 @@ export interface Advance {
 /** Evaluates `where` number `index` with the attributes bound so far. */
 export type Guard = (index: number, bindings: Bindings) => boolean
 
-type Outcome =
-  | { readonly done: true; readonly b: Bindings; readonly captures: readonly Value[]; readonly again?: Node }
-  | { readonly done: false; readonly at: Node | null }
+/** An operand is done; `again` is the progress from which a satisfied `repeat` in it can be done once more. */
+interface Done {
+  readonly b: Bindings
+  readonly captures: readonly Value[]
+  readonly again?: Node
+}
+
+/** What one event makes of an operator: done, or further (null: back at its start). */
+type Outcome = Done | { readonly at: Node | null }
 
 interface Run {
   readonly root: EventEx
@@ -63,7 +69,8 @@ const MAX_ALTERNATIVES = 256
 
 const UNBOUND: Bindings = Object.freeze(Object.create(null))
 const NOTHING: readonly Outcome[] = []
-const BACK: readonly Outcome[] = [{ done: false, at: null }]
+const NO_MATCH: readonly Done[] = []
+const BACK: readonly Outcome[] = [{ at: null }]
 
 /** The progress of a rule that has seen nothing. */
 export const start = (_ex: EventEx): State => undefined
@@ -75,8 +82,8 @@ export const start = (_ex: EventEx): State => undefined
 export const advance = (ex: EventEx, state: State, event: SeenEvent, guard: Guard, withinMs?: number): Advance => {
   const run: Run = { root: ex, event, guard, missed: 0 }
   if (state === undefined && ex.op === 'event') {
-    const [hit] = leaf(ex, UNBOUND, run)
-    return { state, selected: hit !== undefined, bindings: hit?.done ? hit.b : UNBOUND, changed: false }
+    const hit = leaf(ex, UNBOUND, run)[0]
+    return { state, selected: hit !== undefined, bindings: hit?.b ?? UNBOUND, changed: false }
   }
   const live = unexpired(state, event.time, withinMs)
   const next: Alternative[] = []
@@ -85,9 +92,11 @@ export const advance = (ex: EventEx, state: State, event: SeenEvent, guard: Guar
   for (const from of live) {
     const since = from.s === null ? event.time : from.t
     for (const outcome of step(ex, from.s, UNBOUND, run)) {
-      if (!outcome.done) next.push(alternative(outcome.at, since, withinMs))
-      else bindings ??= outcome.b
-      if (outcome.done && outcome.again !== undefined) again.push(alternative(outcome.again, since, withinMs))
+      if ('at' in outcome) next.push(alternative(outcome.at, since, withinMs))
+      else {
+        bindings ??= outcome.b
+        if (outcome.again !== undefined) again.push(alternative(outcome.again, since, withinMs))
+      }
     }
   }
   if (bindings !== undefined) {
@@ -126,8 +135,8 @@ const step = (ex: EventEx, at: Node | null, outer: Bindings, run: Run): readonly
     const operand = 'arg' in ex ? ex.arg : ex.args[i]
     if (operand === undefined) continue
     for (const outcome of step(operand, from.s ?? null, seen, run)) {
-      if (outcome.done) out.push(...complete(ex, from, i, outcome))
-      else out.push({ done: false, at: within(from, i, outcome.at) })
+      if ('at' in outcome) out.push({ at: within(from, i, outcome.at) })
+      else out.push(...complete(ex, from, i, outcome))
     }
   }
   if (out.length > 0 || at === null) return out
@@ -178,15 +187,15 @@ const firstAlike = (operands: readonly EventEx[]): readonly number[] => {
   return made
 }
 
-const complete = (ex: EventEx, from: Node, i: number, outcome: Outcome & { done: true }): readonly Outcome[] => {
+const complete = (ex: EventEx, from: Node, i: number, outcome: Done): readonly Outcome[] => {
   if (ex.op === 'count' || ex.op === 'repeat') return counted(ex, from, outcome)
   const b = merge(from.b, outcome.b)
   const again: Node | undefined = outcome.again && { ...from, i, s: outcome.again }
-  const also: readonly Outcome[] = again ? [{ done: false, at: again }] : NOTHING
+  const also: readonly Outcome[] = again ? [{ at: again }] : NOTHING
   const n = following(ex, from.n, i)
-  if (n === 'done') return [{ done: true, b, captures: outcome.captures, ...(again && { again }) }]
+  if (n === 'done') return [{ b, captures: outcome.captures, ...(again && { again }) }]
   if (n === 'back') return [...BACK, ...also]
-  return [{ done: false, at: bound({ n }, b) }, ...also]
+  return [{ at: bound({ n }, b) }, ...also]
 }
 
 const following = (ex: EventEx, done: number | readonly number[], i: number): Node['n'] | 'done' | 'back' => {
@@ -200,17 +209,17 @@ const following = (ex: EventEx, done: number | readonly number[], i: number): No
 type Counter = Extract<EventEx, { readonly op: 'count' | 'repeat' }>
 
 /** One more of a `count` or `repeat`. A satisfied `repeat` goes on as if the oldest of its events had not been. */
-const counted = (ex: Counter, from: Node, outcome: Outcome & { done: true }): readonly Outcome[] => {
+const counted = (ex: Counter, from: Node, outcome: Done): readonly Outcome[] => {
   const n = Number(from.n) + 1
   const b = merge(from.b, outcome.b)
   const w = ex.aggregate?.setting.map((_, j) => [...(from.w?.[j] ?? []), outcome.captures[j] ?? null])
   if (ex.n < 1) return NOTHING
-  if (n < ex.n) return [{ done: false, at: bound({ n, ...(w && { w }) }, b) }]
+  if (n < ex.n) return [{ at: bound({ n, ...(w && { w }) }, b) }]
   const found = ex.aggregate === undefined || w === undefined ? b : merge(b, aggregates(ex.aggregate, w))
   const { captures } = outcome
-  if (ex.op === 'count') return [{ done: true, b: found, captures }]
+  if (ex.op === 'count') return [{ b: found, captures }]
   const again = bound({ n: n - 1, ...(w && { w: w.map(values => values.slice(1)) }) }, b)
-  return [{ done: true, b: found, captures, again }]
+  return [{ b: found, captures, again }]
 }
 
 const aggregates = ({ op, setting }: NonNullable<Counter['aggregate']>, windows: readonly (readonly Value[])[]) => {
@@ -235,15 +244,15 @@ const aggregate: Readonly<Record<NonNullable<Counter['aggregate']>['op'], (value
 
 type Pattern = Extract<EventEx, { readonly op: 'event' }>
 
-const leaf = (ex: Pattern, outer: Bindings, run: Run): readonly Outcome[] => {
-  if (!isNamed(ex, run.event)) return NOTHING
+const leaf = (ex: Pattern, outer: Bindings, run: Run): readonly Done[] => {
+  if (!isNamed(ex, run.event)) return NO_MATCH
   const captures = capture(ex, run.event.attrs)
   if (captures !== undefined) {
     const b = settings(ex.setting, captures)
-    if (ex.where === undefined || run.guard(ex.where, merge(outer, b))) return [{ done: true, b, captures }]
+    if (ex.where === undefined || run.guard(ex.where, merge(outer, b))) return [{ b, captures }]
   }
   run.missed++
-  return NOTHING
+  return NO_MATCH
 }
 
 const isNamed = (ex: Pattern, event: SeenEvent) =>

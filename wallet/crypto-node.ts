@@ -9,7 +9,8 @@ import { registerCodecs } from './bytes.ts'
 import type { Crypto, KeyPair, Sealed } from './crypto.ts'
 import { hsalsa20Zero } from './hsalsa20.ts'
 
-// Outputs are slices of Buffer's pool: a small Uint8Array would be moved off V8's heap at each native call.
+// Outputs are slices of Buffer's pool: a small Uint8Array would be moved off V8's heap at each native call. So callers
+// copy with Uint8Array.from, never with slice (a Buffer's is a view), and never take `.buffer` for the bytes.
 const room = (length: number): Uint8Array => Buffer.allocUnsafe(length)
 const asBuffer = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 

@@ -156,7 +156,8 @@ export function unwrapPicoKeys(
   const aad = utf8(keysDomain + picoId)
   const plain = unsealed(crypto, master, wrapped.subarray(0, 24), wrapped.subarray(24), aad)
   if (plain === undefined) return undefined
-  const keys = { data: plain.slice(0, 32), name: plain.slice(32, 64), draw: plain.slice(64, 96) }
+  const part = (from: number) => Uint8Array.from(plain.subarray(from, from + 32))
+  const keys = { data: part(0), name: part(32), draw: part(64) }
   crypto.wipe(plain)
   return keys
 }
@@ -182,21 +183,27 @@ export interface Sealer {
   /** Fault `wallet.damaged`. */
   openRecord(storeKey: Uint8Array, sealed: Uint8Array): { group: string; leaf: string; value: unknown } | Fault
   draw(seed: Uint8Array, label: string): Uint8Array
-  /** Overwrites the keys; the sealer must not be used again. */
+  /** Overwrites the keys; every later use throws. */
   wipe(): void
 }
 
 /** `picoId` is any text that names whose records these are. */
 export function sealer(crypto: Crypto, keys: PicoKeys, picoId: string): Sealer {
   const owner = utf8(picoId)
+  let wiped = false
+  // A wiped key is a known key: using it would be worse than failing.
+  const live = (): PicoKeys => {
+    if (wiped) throw new Error('a sealer was used after its keys were wiped')
+    return keys
+  }
   const seal = (storeKey: Uint8Array, plain: Uint8Array) => {
     const nonce = crypto.randomBytes(24)
-    return concat(nonce, sealed(crypto, keys.data, nonce, plain, concat(owner, storeKey)))
+    return concat(nonce, sealed(crypto, live().data, nonce, plain, concat(owner, storeKey)))
   }
   const open = (storeKey: Uint8Array, box: Uint8Array) =>
-    unsealed(crypto, keys.data, box.subarray(0, 24), box.subarray(24), concat(owner, storeKey))
+    unsealed(crypto, live().data, box.subarray(0, 24), box.subarray(24), concat(owner, storeKey))
   return {
-    storeName: name => crypto.blake2b(utf8(name), 16, keys.name),
+    storeName: name => crypto.blake2b(utf8(name), 16, live().name),
     seal,
     open,
     sealRecord: (storeKey, group, leaf, value) => seal(storeKey, utf8(JSON.stringify([group, leaf, value]))),
@@ -206,8 +213,9 @@ export function sealer(crypto: Crypto, keys: PicoKeys, picoId: string): Sealer {
       const [group, leaf, value] = JSON.parse(text(plain))
       return { group, leaf, value }
     },
-    draw: (seed, label) => draw(crypto, keys, seed, label),
+    draw: (seed, label) => draw(crypto, live(), seed, label),
     wipe() {
+      wiped = true
       for (const key of [keys.data, keys.name, keys.draw]) crypto.wipe(key)
     },
   }

@@ -48,6 +48,7 @@ function run(file: Json, check: Check): RunResult {
 function checkNaked({ kind, verkey_base58: naked, expected }: Json): string | undefined {
   const did = nakedToDidKey(naked)
   if (kind === 'negative') return did === undefined ? undefined : 'a bad naked key was taken'
+  if (did === undefined) return 'not taken'
   if (did !== expected.did_key) return `made ${did}`
   if (didKeyToNaked(did) !== naked || didKeyToNaked(`${did}#${did.slice(8)}`) !== naked)
     return 'not back to the naked key'

@@ -22,8 +22,7 @@ describe('DID vectors', () => {
 
 describe('JCS vectors', () => {
   const { cases } = read('jcs/rfc8785.json')
-  test.each(cases.map((c: { id: string }) => [c.id, c]))('%s', (_id, c) => {
-    const { input_text, expected } = c as { input_text: string; expected: { canonical_text: string } }
-    expect(canonicalize(JSON.parse(input_text))).toBe(expected.canonical_text)
+  test.each<{ id: string; input_text: string; expected: { canonical_text: string } }>(cases)('$id', c => {
+    expect(canonicalize(JSON.parse(c.input_text))).toBe(c.expected.canonical_text)
   })
 })

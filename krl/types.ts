@@ -163,6 +163,8 @@ export interface CompiledRuleset {
 export interface RuleRun {
   /** Did the action fire (for logs). */
   readonly fired: boolean
+  /** `last` or `error error` ran: no later rule of this ruleset sees this event. */
+  readonly last?: true
 }
 
 export interface Instance {

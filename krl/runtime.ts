@@ -1,0 +1,209 @@
+// What emitted JavaScript calls, and how its text becomes a ruleset. Emitted code gets this object as `$r` and reaches
+// nothing else; user text occurs in it only inside string literals. The one `catch` here adds the place to a fault.
+
+import { actions, operatorParams, operators } from './stdlib.ts'
+import type {
+  Args,
+  Budget,
+  CompiledRule,
+  CompiledRuleset,
+  Host,
+  Instance,
+  KrlFunction,
+  KrlMap,
+  Place,
+  RulesetMeta,
+  Value,
+} from './types.ts'
+import { RulesetFault } from './types.ts'
+import { emptyMap, isAction, isFunction, isMap, krlFunction, krlRegExp, NO_NAMED, toText } from './values.ts'
+
+/** Version of the emitted form. Text of another version is refused by `load`. */
+export const EMITTED = 1
+
+type Code = (...args: (Value | undefined)[]) => Value
+type RuleCode = (bindings: Readonly<Record<string, Value>>) => number
+type Table<T> = readonly (string | T)[]
+
+/** What an emitted ruleset gives for one step; tables alternate names and values. */
+interface Parts {
+  readonly rules: Table<RuleCode>
+  readonly guards: Instance['guards']
+  readonly withins: Instance['withins']
+  readonly withs: Table<() => Record<string, Value>>
+  readonly members: Table<() => Value>
+  /** Where the run stands, to locate faults of the library. */
+  readonly place: () => Place | undefined
+}
+
+interface Emitted {
+  readonly meta: RulesetMeta
+  readonly rules: readonly CompiledRule[]
+}
+
+const FIRED = 1
+const LAST = 2
+
+const fault = (code: string, message: string, place?: Place): never => {
+  throw new RulesetFault(code, message, place)
+}
+
+const spend = (budget: Budget, size: number): void => {
+  budget.size -= size
+  if (budget.size < 0) fault('ruleset.size', 'the ruleset built more data than it may')
+}
+
+/** Arguments in the order of `params`: named ones override, missing ones are undefined. */
+const inOrder = (params: readonly string[], { positional, named }: Args): (Value | undefined)[] => {
+  if (named === NO_NAMED) return positional as Value[]
+  return params.map((name, i) => (Object.hasOwn(named, name) ? named[name] : positional[i]))
+}
+
+const runtime = {
+  // ---- limits
+  out: (): never => fault('ruleset.budget', 'the ruleset took more steps than it may'),
+  deep: (): never => fault('ruleset.depth', 'functions call each other too deep'),
+  cycle: (name: string, place: Place): never =>
+    fault('ruleset.failed', `the value of ${name} depends on itself`, place),
+
+  // ---- values
+  list: (budget: Budget, items: Value[]): Value[] => {
+    spend(budget, items.length)
+    return items
+  },
+  map: (budget: Budget, entries: Value[]): KrlMap => {
+    spend(budget, entries.length)
+    const map = emptyMap()
+    for (let i = 0; i < entries.length; i += 2) map[entries[i] as string] = entries[i + 1] as Value
+    return map
+  },
+  text: (budget: Budget, parts: Value[]): string => {
+    let text = ''
+    for (const part of parts) text += typeof part === 'string' ? part : toText(part)
+    spend(budget, text.length)
+    return text
+  },
+  re: krlRegExp,
+  string: toText,
+  data: (json: string): unknown => JSON.parse(json),
+  /** An own entry, or undefined. */
+  own: (map: Readonly<Record<string, Value>>, key: string): Value | undefined =>
+    Object.hasOwn(map, key) ? map[key] : undefined,
+  path: (path: Value): Value[] => (Array.isArray(path) ? path : [path]),
+  none: NO_NAMED,
+
+  // ---- calls
+  fn: (kind: 'function' | 'action', name: string, params: readonly string[], code: Code): KrlFunction =>
+    krlFunction(kind, name, params, args => code(...inOrder(params, args))),
+  call: (callee: Value, args: Args, place: Place): Value =>
+    isFunction(callee) ? callee(args) : fault('ruleset.failed', `${toText(callee)} is not a function`, place),
+  act: (callee: Value, args: Args, place: Place): Value =>
+    isAction(callee) ? callee(args) : fault('ruleset.action', `${toText(callee)} is not an action`, place),
+  operator: (name: string) => operators[name],
+  action: (name: string) => actions[name],
+  /** A word of the library as a value. */
+  library: (host: Host, name: string): Value => {
+    const operator = operators[name]
+    const params = operatorParams[name] ?? []
+    if (operator !== undefined)
+      return krlFunction('function', name, params, args => operator(host, inOrder(params, args) as Value[]))
+    return krlFunction('action', name, params, args => (actions[name] as (host: Host, args: Args) => Value)(host, args))
+  },
+
+  // ---- rules
+  /** Turns of a loop as [key, value]: arrays by index, maps by key, strings by character; anything else has none. */
+  turns: (value: Value): [Value, Value][] => {
+    if (Array.isArray(value) || typeof value === 'string') return Array.from(value, (item, i) => [i, item])
+    return isMap(value) ? Object.entries(value) : []
+  },
+  /** A number from 0 to below `count`, each as likely. */
+  pick: (host: Host, count: number): number => {
+    const [a = 0, b = 0, c = 0, d = 0] = host.random(4)
+    return Math.floor(((a * 0x1000000 + b * 0x10000 + c * 0x100 + d) / 0x100000000) * count)
+  },
+  /** `domain:type` of a dynamic event name; blanks do not count. */
+  event: (name: Value, place: Place): [string, string] => {
+    const text = toText(name).replace(/\s+/g, '')
+    const colon = text.indexOf(':')
+    if (colon < 1 || colon === text.length - 1) fault('ruleset.failed', `"${text}" is not domain:type`, place)
+    return [text.slice(0, colon), text.slice(colon + 1)]
+  },
+  rid: (value: Value): string | undefined => (value === null ? undefined : toText(value)),
+  millis: (value: Value, unit: number, place: Place): number => {
+    const count = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+    return typeof count === 'number' && count >= 0
+      ? count * unit
+      : fault('ruleset.failed', `within ${toText(value)} is no time`, place)
+  },
+
+  // ---- the whole
+  ruleset: (
+    version: number,
+    json: string,
+    make: (host: Host, config: Readonly<Record<string, Value>>) => Parts,
+  ): CompiledRuleset => {
+    if (version !== EMITTED)
+      fault('ruleset.failed', `compiled ruleset of version ${version}, this engine runs ${EMITTED}`)
+    const { meta, rules } = JSON.parse(json) as Emitted
+    return { meta, rules, instantiate: (host, config = NO_NAMED) => instance(meta.rid, make(host, config)) }
+  },
+}
+
+export type Runtime = typeof runtime
+
+/** Makes a ruleset of text that `emit` gave. Throws `RulesetFault` when the text is of another version. */
+export const load = (js: string): CompiledRuleset => new Function('$r', js)(runtime) as CompiledRuleset
+
+const pairs = <T>(table: Table<T>): [string, T][] => {
+  const entries: [string, T][] = []
+  for (let i = 0; i < table.length; i += 2) entries.push([table[i] as string, table[i + 1] as T])
+  return entries
+}
+
+const record = <T, U>(table: Table<T>, value: (item: T) => U): Record<string, U> => {
+  const made: Record<string, U> = Object.create(null)
+  for (const [name, item] of pairs(table)) made[name] = value(item)
+  return made
+}
+
+const instance = (rid: string, { rules, guards, withins, withs, members, place }: Parts): Instance => {
+  const at = <A extends unknown[], T>(act: (...args: A) => T, where = '') => {
+    return (...args: A): T => {
+      try {
+        return act(...args)
+      } catch (error) {
+        throw located(error, place(), where)
+      }
+    }
+  }
+  const entries = new Map(pairs(members))
+  /** A fault inside a module names the module: its place is in that text. */
+  const guarded = (value: Value): Value =>
+    typeof value === 'function'
+      ? krlFunction(value.krl.kind, value.krl.name, value.krl.params, at(value, ` (in ${rid})`))
+      : value
+  return {
+    rules: record(rules, code =>
+      at(bindings => {
+        const end = code(bindings)
+        return end & LAST ? { fired: (end & FIRED) > 0, last: true } : { fired: (end & FIRED) > 0 }
+      }),
+    ),
+    guards: guards.map(guard => at(guard)),
+    withins: withins.map(within => at(within)),
+    withs: record(withs, make => at(make)),
+    member: name => {
+      const read = entries.get(name)
+      return read === undefined ? undefined : guarded(at(read)())
+    },
+  }
+}
+
+/** A fault without a place gets the one where the run stood; an exhausted stack is a fault of depth; all else stays. */
+const located = (error: unknown, place: Place | undefined, where: string): unknown => {
+  if (error instanceof RulesetFault && error.place === undefined && place !== undefined)
+    return new RulesetFault(error.code, error.message + where, place)
+  if (error instanceof RangeError && error.message === 'Maximum call stack size exceeded')
+    return new RulesetFault('ruleset.depth', `functions call each other too deep${where}`, place)
+  return error
+}

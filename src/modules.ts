@@ -324,7 +324,7 @@ function ask(host: RulesetHost, eci: string, rid: string, name: string, args: Js
   if (host.run.queryDepth >= LIMIT.queryDepth)
     throw fault(`queries nest deeper than ${LIMIT.queryDepth}`, 'ruleset.depth')
   host.run.budget.steps -= 50
-  const answer = host.run.ask({
+  return host.run.ask({
     kind: 'query',
     eci,
     rid,
@@ -333,6 +333,10 @@ function ask(host: RulesetHost, eci: string, rid: string, name: string, args: Js
     depth: host.run.queryDepth + 1,
     ...(remote === undefined ? {} : { host: remote }),
   })
+}
+
+function query(host: RulesetHost, eci: string, rid: string, name: string, args: JsonObject): Value {
+  const answer = ask(host, eci, rid, name, args)
   if ('error' in answer) throw fault(answer.error.message, answer.error.code)
   return answer.value as Value
 }
@@ -578,7 +582,7 @@ function libraryTable(name: string): Table {
     table[member] = {
       kind: 'property',
       params: [],
-      run: host => (typeof value === 'function' ? (value as (host: RulesetHost) => Value)(host) : (value as Value)),
+      run: () => value,
     }
   return table
 }

@@ -197,6 +197,8 @@ export interface Letter {
         readonly attrs: JsonObject
       }
     | { readonly kind: 'create'; readonly birth: Birth }
+    /** A peer's query (pico protocol), evaluated on the committed state; the answer is a command on the thread. */
+    | { readonly kind: 'query'; readonly threadId: string; readonly rid: string; readonly name: string; readonly args: JsonObject }
     | { readonly kind: 'delete'; readonly eci: string; readonly picoId: PicoId }
     | {
         readonly kind: 'http'

@@ -1,0 +1,389 @@
+// pure
+// DIDComm inside a step: who sent a message and whether it may act (law L5), which thread it moves, and what the
+// protocol's row means for this pico: connection, letters, events. The tables decide; this file carries out.
+
+import { byName, dispatch, features } from '../protocols/index.ts'
+import { advance, eventOf, messageAttributes } from '../protocols/machine.ts'
+import { idKey, isExpired, type Message, parseMessage, parseType, serialise } from '../protocols/message.ts'
+import { PICOMESH } from '../protocols/pico.ts'
+import { isProblem, problemReport, wireCode } from '../protocols/problem.ts'
+import type { Circumstances, Moved, Outgoing, Protocol, Raised, Refused, Relation, Thread, Trigger } from '../protocols/turn.ts'
+import { fromBase58 } from '../wallet/bytes.ts'
+import { didKey } from '../wallet/did-key.ts'
+import { readDidDocument } from '../wallet/did-document.ts'
+import { isFault } from '../wallet/fault.ts'
+import { shortForm } from '../wallet/keys.ts'
+import { applyRelation, type Connection, facts, readConnection, writeConnection } from './connection-record.ts'
+import { drawDid, fromPrior, keepDocument, keepLong, keyReferences, resolverOf, sign, verify } from './identity.ts'
+import { GROUP, readSelf, rulesets, writeSelf } from './pico.ts'
+import { allows } from './policy.ts'
+import type { Json, JsonObject, OpenedMessage, View } from './ports.ts'
+import { code } from './ruleset.ts'
+import type { Run } from './run.ts'
+import { clearTimer, setTimer } from './schedule.ts'
+
+const MESSAGES_KEPT = 1_000
+const REJECTED_PER_MINUTE = 10
+/** A thread that nothing ends otherwise is forgotten after this many milliseconds. */
+const THREAD_IDLE_MS = 24 * 3600 * 1000
+
+// ---- threads ---------------------------------------------------------------------------------------------------
+
+export const readThread = (view: View, threadId: string) => view.get(GROUP.thread, idKey(threadId)) as unknown as Thread | undefined
+
+function storeThread(run: Run, before: Thread | undefined, moved: Moved, protocol: Protocol): void {
+  const { thread } = moved
+  const leaf = idKey(thread.threadId)
+  if (before?.expiresAt !== undefined) clearTimer(run, before.expiresAt, 'thread', leaf)
+  if (moved.final && protocol.retain !== true) {
+    if (before) run.records.put(GROUP.thread, leaf, undefined)
+    return
+  }
+  const kept: Thread = moved.final || thread.expiresAt !== undefined || protocol.retain === true ? thread : { ...thread, expiresAt: run.now + THREAD_IDLE_MS }
+  run.records.put(GROUP.thread, leaf, kept as unknown as Json)
+  if (kept.expiresAt !== undefined) setTimer(run, kept.expiresAt, 'thread', leaf)
+}
+
+// ---- what a table may ask -----------------------------------------------------------------------------------------
+
+const endpointOf = (run: Run) => ({ uri: `${run.given.engine.baseUrl}/didcomm`, routingKeys: [] })
+
+type More = Partial<Pick<Circumstances, 'message' | 'sender' | 'recipient' | 'fromPrior' | 'connection' | 'parent'>>
+
+function circumstances(run: Run, version: 'v1' | 'v2', args: JsonObject, connection: Connection | undefined, more: More = {}): Circumstances {
+  const endpoint = endpointOf(run)
+  return {
+    now: run.now,
+    version,
+    args,
+    ...more,
+    ...(connection === undefined ? {} : { connection: facts(connection) }),
+    label: readSelf(run.records)?.name ?? 'Pico',
+    baseUrl: run.given.engine.baseUrl,
+    endpoint,
+    features,
+    draw: {
+      id: () => run.uuid(),
+      did: kind => {
+        const { did, short } = drawDid(run, kind, endpoint)
+        return { did, short }
+      },
+    },
+    sign: (text, key) => sign(run, text, key) as never,
+    verify: (data, keys) => {
+      const result = verify(data as JsonObject, keys)
+      return typeof result === 'string' ? result : { code: 'message.forged', message: result.message }
+    },
+    resolve: (did, document) => {
+      const read = document === undefined ? resolverOf(run.records).resolve(did) : readDidDocument(document, did)
+      if (isFault(read)) return { code: 'did.unresolvable', message: read.message }
+      if (document !== undefined) keepDocument(run, did, document as JsonObject)
+      keepLong(run, did)
+      return { did, short: shortForm(did), keys: keyReferences(read) }
+    },
+    allows: (kind, first, second) => connection !== undefined && allows(kind === 'event' ? connection.eventPolicy : connection.queryPolicy, kind, first, second),
+  }
+}
+
+// ---- carrying out a move ---------------------------------------------------------------------------------------------
+
+/** Writes what a row said. Returns the ids of the letters, in order. */
+function carryOut(run: Run, protocol: Protocol, before: Thread | undefined, moved: Moved): string[] {
+  const relation = moved.relation
+  if (relation) relate(run, protocol, moved, relation)
+  const connectionId = relation?.connectionId ?? moved.thread.connectionId
+  storeThread(run, before, connectionId === undefined ? moved : { ...moved, thread: { ...moved.thread, connectionId } }, protocol)
+  const letters = moved.outgoing.map(outgoing => post(run, outgoing))
+  for (const event of moved.events) raise(run, event)
+  if (moved.ask && moved.thread.connectionId !== undefined) askLater(run, moved.thread, moved.ask)
+  if (moved.parent) command(run, moved.parent.threadId, moved.parent.command, {})
+  return letters
+}
+
+/** A relation a row makes or changes. A peer that is newly established is asked once what it speaks (DESIGN 5, Moving). */
+function relate(run: Run, protocol: Protocol, moved: Moved, relation: Relation): void {
+  const before = readConnection(run.records, relation.connectionId)
+  const made = applyRelation(run, relation)
+  if (protocol.handshake === true) writeConnection(run, { ...made, threadId: moved.thread.threadId })
+  if (made.state !== 'established' || before?.state === 'established' || made.disclosed !== null) return
+  begin(run, 'discover-features', 'query', { match: `${PICOMESH}*` }, made, made.version)
+}
+
+function raise(run: Run, { domain, name, attrs }: Raised): void {
+  run.raise({ eid: run.txnId, eci: null, domain, type: name, attrs: attrs as JsonObject })
+}
+
+/** A message to a peer becomes a letter; packing and posting wait for the commit. */
+export function post(run: Run, outgoing: Outgoing, report = false): string {
+  const { message, from, to, connectionId } = outgoing
+  const plaintext = serialise(message) as JsonObject
+  const jwt = outgoing.fromPrior && fromPrior(run, outgoing.fromPrior.iss, outgoing.fromPrior.sub)
+  const lane = connectionId ?? (typeof to === 'string' ? shortForm(to) : to.serviceEndpoint)
+  const letter = run.letter(
+    {
+      kind: 'didcomm',
+      ...(connectionId === undefined ? {} : { connectionId }),
+      version: message.version,
+      from,
+      to: typeof to === 'string' ? to : { recipientKeys: to.recipientKeys, routingKeys: to.routingKeys, serviceEndpoint: to.serviceEndpoint },
+      plaintext: jwt === undefined ? plaintext : { ...plaintext, from_prior: jwt },
+    },
+    `didcomm:${lane}`,
+    report,
+  )
+  if (connectionId !== undefined) keepMessage(run, connectionId, message, 'out')
+  return letter.id
+}
+
+/** A peer's query is evaluated after the commit, on the committed state, and its answer is a command on the thread. */
+function askLater(run: Run, thread: Thread, ask: { rid: string; name: string; args: JsonObject }): void {
+  run.letter({ kind: 'query', threadId: thread.threadId, rid: ask.rid, name: ask.name, args: ask.args }, `query:${thread.threadId}`)
+}
+
+/** The bounded list of basic messages that `msg ls` shows. */
+function keepMessage(run: Run, connectionId: string, message: Message, direction: 'in' | 'out'): void {
+  const type = parseType(message.type)
+  if (isProblem(type) || type.protocol !== 'basicmessage' || typeof message.body.content !== 'string') return
+  const self = readSelf(run.records)
+  if (self === undefined) return
+  const leaf = (n: number) => String(n).padStart(12, '0')
+  run.records.put(GROUP.message, leaf(self.messages), {
+    messageId: message.id,
+    threadId: message.thid,
+    connectionId,
+    direction,
+    text: message.body.content,
+    at: new Date(run.now).toISOString(),
+  })
+  if (self.messages >= MESSAGES_KEPT) run.records.put(GROUP.message, leaf(self.messages - MESSAGES_KEPT), undefined)
+  writeSelf(run.records, { ...self, messages: self.messages + 1 })
+}
+
+// ---- commands ----------------------------------------------------------------------------------------------------------
+
+export type CommandResult = JsonObject
+
+const refusalOf = (refused: { code: string; message: string; place?: string }): JsonObject => ({
+  error: { code: refused.code, message: refused.message, ...(refused.place === undefined ? {} : { place: refused.place }) },
+})
+
+/** Begins a thread of `protocolName` by a command. */
+export function begin(run: Run, protocolName: string, name: string, args: JsonObject, connection: Connection | undefined, version: 'v1' | 'v2', parentId?: string): CommandResult {
+  const protocol = byName(protocolName)
+  if (protocol === undefined) throw new Error(`no protocol ${protocolName}`)
+  const parent = parentId === undefined ? undefined : readThread(run.records, parentId)
+  const moved = advance(protocol, undefined, `command ${name}`, circumstances(run, version, args, connection, parent === undefined ? {} : { parent }))
+  if (isRefused(moved)) return refusalOf(moved)
+  carryOut(run, protocol, undefined, moved)
+  return { ...(moved.answer as JsonObject | undefined) }
+}
+
+/** A command on a thread that exists. */
+export function command(run: Run, threadId: string, name: string, args: JsonObject): CommandResult {
+  const thread = readThread(run.records, threadId)
+  if (thread === undefined) return refusalOf({ code: 'thread.unknown', message: 'there is no such thread' })
+  const moved = trigger(run, thread, `command ${name}`, args)
+  return moved === undefined ? {} : isRefused(moved) ? refusalOf(moved) : { ...(moved.answer as JsonObject | undefined) }
+}
+
+/** A thread's time is up. */
+export function timeout(run: Run, leaf: string): void {
+  const thread = run.records.get(GROUP.thread, leaf) as unknown as Thread | undefined
+  // An invitation's own end has no timeout row: it is a command, so that its record can say `failed`.
+  if (thread?.protocol === 'out-of-band' && thread.role === 'sender') {
+    trigger(run, thread, 'command expire', {})
+    return
+  }
+  if (thread === undefined || thread.expiresAt === undefined || thread.expiresAt > run.now) return
+  const moved = trigger(run, thread, 'timeout', {})
+  // A state without a timeout row is only forgotten.
+  if (moved === undefined || isRefused(moved)) run.records.put(GROUP.thread, leaf, undefined)
+}
+
+function trigger(run: Run, thread: Thread, on: Trigger, args: JsonObject): Moved | Refused | undefined {
+  const protocol = byName(thread.protocol)
+  if (protocol === undefined) return undefined
+  const connection = thread.connectionId === undefined ? undefined : readConnection(run.records, thread.connectionId)
+  const parent = thread.pthid === undefined ? undefined : readThread(run.records, thread.pthid)
+  const moved = advance(protocol, thread, on, circumstances(run, thread.version, args, connection, parent === undefined ? {} : { parent }))
+  if (!isRefused(moved)) carryOut(run, protocol, thread, moved)
+  return moved
+}
+
+function isRefused(result: Moved | Refused): result is Refused {
+  return 'code' in result
+}
+
+// ---- receiving -----------------------------------------------------------------------------------------------------------
+
+export type Received = { readonly rejected: { readonly reason: string; readonly from?: string } } | { readonly replies?: readonly string[]; readonly answered?: { readonly threadId: string; readonly answer: JsonObject } }
+
+interface Party {
+  readonly connection: Connection | undefined
+  /** Key reference (v1) or kid (v2), and the DID in short form when one is known. */
+  readonly sender: { readonly key: string; readonly did?: string }
+  /** Under what the id is remembered (law L4). */
+  readonly name: string
+}
+
+const reject = (reason: string, from?: string): Received => ({ rejected: { reason, ...(from === undefined ? {} : { from }) } })
+
+/** One opened message. A refusal of a stranger or of an unauthentic message writes nothing. */
+export function receive(run: Run, opened: OpenedMessage): Received {
+  if (opened.sender === null) return reject('message.unauthenticated')
+  const purpose = run.records.get(GROUP.recipient, opened.recipientKid) as { connectionId?: string; invitationId?: string } | undefined
+  if (purpose === undefined) return reject('envelope.unknown_recipient')
+  const message = parseMessage(opened.plaintext as never, opened.version)
+  if (isProblem(message)) return reject(message.code)
+  const party = whoSent(run, opened, message, purpose)
+  if (typeof party === 'string') return reject(party, opened.sender.did ?? undefined)
+  const from = party.connection?.theirDid ?? party.sender.did
+  if (isExpired(message, run.now)) return reject('message.expired', from)
+  if (isStale(run, party.name, message)) return reject('message.stale', from)
+  if (run.records.get(GROUP.seen(party.name), idKey(message.id)) !== undefined) return reject('message.duplicate', from)
+  return take(run, opened, message, party, purpose)
+}
+
+/** Past the number of ids that are kept, the sender's horizon rises: what was written before it may be a repetition. */
+function isStale(run: Run, sender: string, message: Message): boolean {
+  const horizon = run.records.get('horizon', sender)
+  return typeof horizon === 'number' && message.createdTime !== undefined && message.createdTime * 1000 < horizon
+}
+
+/** The connection that the authenticated sender belongs to, or a stranger that may only shake hands; a string refuses. */
+function whoSent(run: Run, opened: OpenedMessage, message: Message, purpose: { connectionId?: string; invitationId?: string }): Party | string {
+  const { records } = run
+  const sender = opened.sender as NonNullable<OpenedMessage['sender']>
+  const bound = purpose.connectionId === undefined ? undefined : readConnection(records, purpose.connectionId)
+  if (opened.version === 'v1') {
+    const verkey = fromBase58(sender.publicKey)
+    if (verkey === undefined) return 'message.unauthenticated'
+    const key = didKey('Ed25519', verkey)
+    if (bound?.theirKeys.includes(sender.publicKey)) return { connection: bound, sender: { key, ...(bound.theirDid === null ? {} : { did: bound.theirDid }) }, name: bound.connectionId }
+    if (bound !== undefined && bound.theirDid !== null) return 'message.sender_mismatch'
+    const did = broughtDid(message)
+    const known = did === undefined ? undefined : (records.get(GROUP.peer, did) as string | undefined)
+    return { connection: bound, sender: { key, ...(did === undefined ? {} : { did }) }, name: known ?? bound?.connectionId ?? did ?? key }
+  }
+  const did = shortForm(sender.did ?? '')
+  if (did === '') return 'message.unauthenticated'
+  const known = records.get(GROUP.peer, did) as string | undefined
+  if (bound !== undefined && known === bound.connectionId) return { connection: bound, sender: { key: sender.kid, did }, name: known }
+  const prior = opened.fromPrior
+  const vouched = prior !== undefined && bound !== undefined && shortForm(prior.sub) === did && bound.theirDid !== null && records.get(GROUP.peer, shortForm(prior.iss)) === bound.connectionId
+  if (vouched) return { connection: bound, sender: { key: sender.kid, did }, name: bound.connectionId }
+  if (bound !== undefined && bound.theirDid !== null && bound.state !== 'requested') return 'message.sender_mismatch'
+  if (bound !== undefined && bound.state === 'requested' && prior === undefined && bound.theirDid !== null && bound.theirDid !== did) return 'message.sender_mismatch'
+  return { connection: bound, sender: { key: sender.kid, did }, name: known ?? bound?.connectionId ?? did }
+}
+
+/** The DID that a v1 handshake message brings. */
+function broughtDid(message: Message): string | undefined {
+  return typeof message.body.did === 'string' ? shortForm(message.body.did) : undefined
+}
+
+function take(run: Run, opened: OpenedMessage, message: Message, party: Party, purpose: { invitationId?: string }): Received {
+  const find = (id: string) => readThread(run.records, id)
+  let { connection } = party
+  const peer = connection !== undefined && (connection.state === 'established' || connection.state === 'responded')
+  const found = dispatch(message, find)
+  if (isProblem(found)) {
+    if (!peer) return reject(found.code, party.sender.did)
+    return found.code === 'message.unsupported' ? unknownMessage(run, message, party) : refused(run, found, message, party, peer)
+  }
+  const { protocol, trigger: on, thread } = found
+  // Forwards are for the engine, moves are between engines: neither is for a pico.
+  if (protocol.name === 'routing' || protocol.name === 'move') return reject('message.unsupported', party.sender.did)
+  if (!peer && protocol.handshake !== true) return reject('message.unauthenticated', party.sender.did)
+  connection ??= thread?.connectionId === undefined ? undefined : readConnection(run.records, thread.connectionId)
+  if (thread?.connectionId !== undefined && connection !== undefined && thread.connectionId !== connection.connectionId) return reject('message.stranger', party.sender.did)
+  if (connection?.state === 'responded' && protocol.handshake !== true) connection = confirm(run, connection)
+  const parent = found.parent ?? (purpose.invitationId === undefined ? undefined : find(purpose.invitationId))
+  const turn = circumstances(run, message.version, {}, connection, {
+    message,
+    sender: party.sender,
+    recipient: recipientOf(opened),
+    ...(opened.fromPrior === undefined ? {} : { fromPrior: { iss: shortForm(opened.fromPrior.iss), sub: shortForm(opened.fromPrior.sub) } }),
+    ...(parent === undefined ? {} : { parent }),
+  })
+  const moved = advance(protocol, thread, on, turn)
+  if (isRefused(moved)) return refused(run, moved, message, party, peer)
+  const connectionId = moved.relation?.connectionId ?? moved.thread.connectionId ?? connection?.connectionId
+  const settled = { ...moved, events: moved.events.map(event => tunnelledBy(event, connectionId)) }
+  const replies = carryOut(run, protocol, thread, settled)
+  if (connectionId !== undefined) keepMessage(run, connectionId, message, 'in')
+  // The commit that makes the connection remembers the id under it; before that there is only the sender's DID.
+  run.records.put(GROUP.seen(connectionId ?? party.name), idKey(message.id), { t: run.now })
+  const answered = moved.answer === undefined ? undefined : { threadId: moved.thread.threadId, answer: moved.answer as JsonObject }
+  return { replies, ...(answered === undefined ? {} : { answered }) }
+}
+
+/** Any authentic message to our new DID proves that the response arrived (RFC 0023; ACA-Py and Credo may skip complete). */
+function confirm(run: Run, connection: Connection): Connection {
+  if (connection.threadId !== null) command(run, connection.threadId, 'confirm', {})
+  return readConnection(run.records, connection.connectionId) ?? connection
+}
+
+const tunnelledBy = (event: Raised, connectionId: string | undefined): Raised =>
+  event.tunnelled === true && connectionId !== undefined ? { ...event, attrs: { ...event.attrs, _connectionId: connectionId } } : event
+
+function recipientOf(opened: OpenedMessage): string {
+  if (opened.version === 'v2') return opened.recipientKid.split('#')[0] as string
+  const verkey = fromBase58(opened.recipientKid)
+  return verkey === undefined ? opened.recipientKid : didKey('Ed25519', verkey)
+}
+
+/** An authenticated peer was refused by policy, state, version or form: it is told, rules are told, the id is remembered. */
+function refused(run: Run, refusal: Refused, message: Message, party: Party, peer: boolean): Received {
+  const silent = ['message.unauthenticated', 'message.forged', 'message.expired', 'message.stranger']
+  if (!peer || party.connection === undefined || silent.includes(refusal.code)) return reject(refusal.code, party.sender.did)
+  run.records.put(GROUP.seen(party.name), idKey(message.id), { t: run.now })
+  if (refusal.report) post(run, refusal.report)
+  raiseRejected(run, party.connection, refusal.code, message)
+  return {}
+}
+
+/** At most 10 a minute per connection: a peer must not be able to flood the rules. */
+function raiseRejected(run: Run, connection: Connection, reason: string, message: Message): void {
+  const minute = Math.floor(run.now / 60_000)
+  const before = run.records.get('rejected', connection.connectionId) as { minute: number; count: number } | undefined
+  const count = before?.minute === minute ? before.count : 0
+  if (count >= REJECTED_PER_MINUTE) return
+  run.records.put('rejected', connection.connectionId, { minute, count: count + 1 })
+  run.raise({ eid: run.txnId, eci: null, domain: 'didcomm', type: 'message_rejected', attrs: { reason, connectionId: connection.connectionId, type: message.type, thid: message.thid } })
+}
+
+/** A type that no table declares: rules may know it; if none does, the peer is told. */
+function unknownMessage(run: Run, message: Message, party: Party): Received {
+  const connection = party.connection as Connection
+  const type = parseType(message.type)
+  if (isProblem(type)) return reject(type.code, party.sender.did)
+  run.records.put(GROUP.seen(party.name), idKey(message.id), { t: run.now })
+  const attrs = messageAttributes(message, connection.connectionId, connection.theirDid ?? party.sender.did) as JsonObject
+  const event = eventOf(type.protocol, type.name)
+  run.raise({ eid: run.txnId, eci: null, domain: 'didcomm', type: 'message_received', attrs })
+  run.raise({ eid: run.txnId, eci: null, domain: event.domain, type: event.name, attrs })
+  if (handled(run, event.domain, event.name)) return {}
+  run.raise({ eid: run.txnId, eci: null, domain: 'didcomm', type: 'message_unhandled', attrs })
+  const told = wireCode('message.unsupported', message.version)
+  if (told !== undefined && connection.myDid !== null && connection.theirDid !== null) {
+    const id = run.uuid()
+    const report = problemReport(message.version, told, `${type.piuri} is not spoken here`, message.thid)
+    const reply: Message = {
+      version: message.version,
+      id,
+      type: report.type,
+      thid: report.thid ?? id,
+      ...(report.pthid === undefined ? {} : { pthid: report.pthid }),
+      ...(message.version === 'v2' ? { from: connection.myDid, to: [connection.theirDid] } : {}),
+      body: report.body,
+      attachments: [],
+    }
+    post(run, { name: 'problem-report', message: reply, from: connection.myDid, to: connection.theirDid, connectionId: connection.connectionId })
+  }
+  return {}
+}
+
+function handled(run: Run, domain: string, type: string): boolean {
+  return rulesets(run.records).some(installed => code(run, installed.hash).rules.some(rule => rule.active && rule.salient.includes(`${domain}:${type}`)))
+}

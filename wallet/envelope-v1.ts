@@ -55,8 +55,11 @@ export interface PackV1 {
 export function packV1(crypto: Crypto, keys: Keys, pack: PackV1): Uint8Array | Fault {
   const contentKey = crypto.randomBytes(32)
   const entries: string[] = []
-  const senderKey = pack.sender === undefined ? undefined : keys.publicKey(pack.sender)
-  if (pack.sender !== undefined && senderKey === undefined) return fault('envelope.sender_key', 'not a key of ours')
+  const sender = pack.sender === undefined ? undefined : keys.pair(pack.sender)
+  if (pack.sender !== undefined && sender?.secretKey.length !== 64) {
+    return fault('envelope.sender_key', 'not an Ed25519 key of ours')
+  }
+  const senderKey = sender?.publicKey
   for (const recipient of pack.recipients) {
     const theirs = curveKey(crypto, recipient)
     if (theirs === undefined) return fault('envelope.recipient_key', 'not a valid Ed25519 key')
@@ -172,7 +175,7 @@ function verkeyOf(kid: JsonValue | undefined): string | undefined {
 export function openV1(crypto: Crypto, keys: Keys, envelope: EnvelopeV1): OpenedV1 | Fault {
   for (const entry of envelope.entries) {
     const pair = keys.pair(entry.verkey)
-    if (pair !== undefined) return openEntry(crypto, keys, envelope, entry, pair)
+    if (pair?.secretKey.length === 64) return openEntry(crypto, keys, envelope, entry, pair)
   }
   return fault('envelope.unknown_recipient', 'no recipient key is ours')
 }

@@ -49,7 +49,7 @@ export function packV2(crypto: Crypto, keys: Keys, pack: PackV2): Uint8Array | F
   if (isFault(content)) return content
   const anonymous = { recipients, ...(enc !== undefined && { enc }) }
   if (sender === undefined) return sealed(crypto, { ...anonymous, content })
-  if (keys.pair(sender) === undefined) return fault('envelope.sender_key', 'not a key of ours', 'sender')
+  if (keys.pair(sender)?.secretKey.length !== 32) return fault('envelope.sender_key', 'not an X25519 key of ours')
   const agree = (theirs: Uint8Array) => keys.agree(sender, theirs)
   const authcrypt = sealed(crypto, { content, recipients, sender: { kid: sender, agree } })
   if (isFault(authcrypt) || pack.protectSender !== true) return authcrypt
@@ -58,7 +58,7 @@ export function packV2(crypto: Crypto, keys: Keys, pack: PackV2): Uint8Array | F
 
 /** A signed message (general JSON JWS) as UTF-8 JSON; Fault `envelope.sender_key`. */
 export function packSigned(keys: Keys, signer: string, plaintext: Uint8Array): Uint8Array | Fault {
-  if (keys.pair(signer) === undefined) return fault('envelope.sender_key', 'not a key of ours', 'signer')
+  if (keys.pair(signer)?.secretKey.length !== 64) return fault('envelope.sender_key', 'not an Ed25519 key of ours')
   const sign = (bytes: Uint8Array) => keys.sign(signer, bytes) as Uint8Array
   const header = { typ: 'application/didcomm-signed+json', alg: 'EdDSA' }
   return utf8(JSON.stringify(signGeneral(sign, signer, header, plaintext)))
@@ -141,7 +141,7 @@ function openLayer(
 ): JsonMembers | Fault {
   for (const [index, kid] of envelope.recipients.entries()) {
     const pair = keys.pair(kid)
-    if (pair === undefined) continue
+    if (pair?.secretKey.length !== 32) continue
     let shared: Uint8Array | undefined
     if (envelope.skid !== undefined) {
       const publicKey = keyOf(resolve, envelope.skid, 'keyAgreement', 'X25519')

@@ -7,8 +7,8 @@ import { type Fault, fault, isFault } from './fault.ts'
 
 /** Our keys by kid (DID URL) or base58 verkey. Undefined for a name that is not ours or a secret that cannot be made. */
 export interface Keys {
+  /** Told apart by the secret: 64 bytes are Ed25519, 32 are X25519. */
   pair(kid: string): KeyPair | undefined
-  publicKey(kid: string): Uint8Array | undefined
   sign(kid: string, bytes: Uint8Array): Uint8Array | undefined
   /** Static X25519 secret with a peer's key, remembered. */
   agree(kid: string, theirPublic: Uint8Array): Uint8Array | undefined

@@ -1,0 +1,318 @@
+// Runs the vector families didcomm-v1-envelope, didcomm-v2 and security (attachment-jws, and of the semantic files
+// what opening an envelope decides) against the wallet. Held to: every `must` and every case without a strength.
+// Listed as skipped: curves other than X25519 and Ed25519, and `should` and `policy` cases decided otherwise.
+
+import { verifyAttachment } from '../../wallet/attachment.ts'
+import { base58, fromBase58, fromBase64url, fromHex, text, utf8 } from '../../wallet/bytes.ts'
+import type { Crypto, KeyPair } from '../../wallet/crypto.ts'
+import { cryptoNode } from '../../wallet/crypto-node.ts'
+import { type Envelope, peek, unpack } from '../../wallet/envelope.ts'
+import { openV1 } from '../../wallet/envelope-v1.ts'
+import { type Fault, isFault } from '../../wallet/fault.ts'
+import { verifyFromPrior } from '../../wallet/from-prior.ts'
+import { canonicalize } from '../../wallet/jcs.ts'
+import { readJsonObject } from '../../wallet/json.ts'
+import type { Keys, Resolve } from '../../wallet/keys.ts'
+import type { Opened } from '../../wallet/opened.ts'
+import { checkV2 } from '../../wallet/plaintext.ts'
+import { makeResolver } from '../../wallet/resolver.ts'
+import type { RunResult } from './did.ts'
+import { fixedKeys } from './keys.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: vector files are read as they come
+type Json = any
+
+/** What is wrong with a case, `skip: …` for one that is not judged, or undefined. */
+type Check = (test: Json) => string | undefined
+
+function run(file: Json, check: Check): RunResult {
+  const result: RunResult = { passed: [], failed: [], skipped: [] }
+  for (const test of file.cases) {
+    const why = check(test)
+    const optional = test.strength === 'should' || test.strength === 'policy'
+    if (why === undefined) result.passed.push(test.id)
+    else if (why.startsWith('skip: ')) result.skipped.push({ id: test.id, why: why.slice(6) })
+    else if (optional) result.skipped.push({ id: test.id, why: `${test.strength}: ${why}` })
+    else result.failed.push({ id: test.id, why })
+  }
+  return result
+}
+
+const same = (a: Json, b: Json) => canonicalize(a) === canonicalize(b)
+const asText = (packed: Json): string => (typeof packed === 'string' ? packed : JSON.stringify(packed))
+const refusal = (found: unknown) => (isFault(found) ? undefined : 'was accepted')
+const said = (wrong: Fault) => `${wrong.code}: ${wrong.message}${wrong.place === undefined ? '' : ` (${wrong.place})`}`
+
+// ---- didcomm-v1-envelope -----------------------------------------------------------------------------------
+
+/** Runs a file of the family didcomm-v1-envelope, each envelope as every recipient. */
+export function runV1Envelope(file: Json, crypto: Crypto = cryptoNode): RunResult {
+  const pairOf = (name: string) => crypto.ed25519KeyPair(fromHex(file.keys[name].seed_hex)!)
+  const keysOf = (name: string) => fixedKeys(crypto, new Map([[file.keys[name].verkey_base58, pairOf(name)]]))
+  return run(file, test => {
+    if (test.kind === 'structure-only') return checkStructure(test)
+    const envelope = peek(asText(test.envelope))
+    if (test.expected.unwrap !== undefined) return checkOnionV1(crypto, keysOf, test)
+    for (const name of test.recipients) {
+      const opened = isFault(envelope) ? envelope : openEither(crypto, keysOf(name), envelope)
+      const why = test.kind === 'negative' ? refusal(opened) : checkV1(opened, file.keys[name].verkey_base58, test)
+      if (why !== undefined) return `${name}: ${why}`
+    }
+    return undefined
+  })
+}
+
+function openEither(crypto: Crypto, keys: Keys, envelope: Envelope) {
+  return envelope.version === 'v1' ? openV1(crypto, keys, envelope) : unreadable
+}
+
+const unreadable: Fault = { fault: true, code: 'envelope.unreadable', message: 'not a v1 envelope' }
+
+function checkV1(opened: ReturnType<typeof openV1>, verkey: string, { expected }: Json): string | undefined {
+  if (isFault(opened)) return said(opened)
+  if (text(opened.plaintext) !== expected.plaintext_utf8) return 'another plaintext'
+  if (opened.recipientKid !== verkey) return 'another recipient'
+  return (opened.sender?.kid ?? null) === (expected.sender_verkey ?? null) ? undefined : 'another sender'
+}
+
+function checkStructure({ envelope, expected }: Json): string | undefined {
+  const read = peek(asText(envelope))
+  if (isFault(read)) return said(read)
+  if (read.version !== 'v1') return 'not read as v1'
+  if (!same([...read.recipients], expected.recipient_kids)) return 'other recipients'
+  if (read.iv.length !== expected.iv_bytes) return 'another iv'
+  return read.authenticated === (expected.protected.alg === 'Authcrypt') ? undefined : 'another alg'
+}
+
+// Each hop opens what the one before forwarded.
+function checkOnionV1(crypto: Crypto, keysOf: (name: string) => Keys, test: Json): string | undefined {
+  let packed = test.envelope
+  for (const hop of test.expected.unwrap) {
+    const envelope = peek(asText(packed))
+    const opened = isFault(envelope) ? envelope : openEither(crypto, keysOf(hop.by), envelope)
+    if (isFault(opened)) return `${hop.by}: ${said(opened)}`
+    const plaintext = text(opened.plaintext)
+    if (hop.plaintext_utf8 !== undefined && plaintext !== hop.plaintext_utf8) return `${hop.by}: another plaintext`
+    if (hop.forward_to === undefined) continue
+    const message = JSON.parse(plaintext)
+    if (message.to !== hop.forward_to) return `${hop.by}: forwards to another`
+    packed = message.msg
+  }
+  return undefined
+}
+
+// ---- didcomm-v2 --------------------------------------------------------------------------------------------
+
+/** Runs a file of the family didcomm-v2: envelopes, signed messages, plaintexts and `from_prior` JWTs. */
+export function runV2(file: Json, crypto: Crypto = cryptoNode): RunResult {
+  const secrets = secretsOf(file)
+  const resolve = makeResolver().withStatic(documentsOf(file, secrets)).resolve
+  return run(file, test => {
+    if (test.jwt !== undefined) return checkJwt(crypto, resolve, test)
+    const packed = asText(test.packed)
+    if (test.expected.unwrap !== undefined) return checkOnionV2(crypto, secrets, resolve, test)
+    if (isPlaintextCase(test)) return checkPlaintextCase(packed, test)
+    const foreign = foreignKind(test.packed)
+    if (foreign !== undefined) return `skip: ${foreign} is not supported`
+    const opened = openAsAny(crypto, secrets, resolve, packed)
+    if (test.kind === 'negative') return refusal(opened)
+    if (!isFault(opened)) return checkOpenedV2(opened, test.expected)
+    const inner = opened.code === 'jws.unsupported_algorithm' || opened.place === 'epk.crv'
+    return inner ? `skip: the inner layer's key type is not supported` : said(opened)
+  })
+}
+
+function secretsOf(file: Json): { kid: string; jwk: Json }[] {
+  const groups = file.secrets ?? { sender: file.keys.sender_secrets, recipient: file.keys.recipient_secrets }
+  return Object.values(groups).flatMap((group: Json) =>
+    group.map((one: Json) => ({ kid: one.kid, jwk: one.jwk ?? one })),
+  )
+}
+
+// The files print documents for some; the others' documents hold the public part of their secrets.
+function documentsOf(file: Json, secrets: { kid: string; jwk: Json }[]): Json[] {
+  const made = new Map<string, Json>()
+  for (const { kid, jwk } of secrets) {
+    const id = kid.split('#')[0]!
+    const document = made.get(id) ?? { id, verificationMethod: [], authentication: [], keyAgreement: [] }
+    const { d: _, kid: __, ...publicKeyJwk } = jwk
+    document.verificationMethod.push({ id: kid, type: 'JsonWebKey2020', controller: id, publicKeyJwk })
+    document[/#key-\d+$/.test(kid) ? 'authentication' : 'keyAgreement'].push(kid)
+    made.set(id, document)
+  }
+  const printed = [file.keys?.sender_did_doc, file.keys?.recipient_did_doc].filter(Boolean)
+  return [...made.values(), ...printed]
+}
+
+function keysOfSecrets(crypto: Crypto, secrets: { kid: string; jwk: Json }[], did?: string): Keys {
+  const pairs = new Map<string, KeyPair>()
+  for (const { kid, jwk } of secrets) {
+    if (did !== undefined && !kid.startsWith(`${did}#`)) continue
+    const secret = fromBase64url(jwk.d)!
+    if (jwk.crv === 'X25519') pairs.set(kid, crypto.x25519KeyPair(secret))
+    if (jwk.crv === 'Ed25519') pairs.set(kid, crypto.ed25519KeyPair(secret))
+  }
+  return fixedKeys(crypto, pairs)
+}
+
+function openAsAny(
+  crypto: Crypto,
+  secrets: { kid: string; jwk: Json }[],
+  resolve: Resolve,
+  packed: string,
+  did?: string,
+) {
+  const envelope = peek(packed)
+  return isFault(envelope) ? envelope : unpack(crypto, keysOfSecrets(crypto, secrets, did), resolve, envelope)
+}
+
+/** The curve or signature algorithm of the outer layer, when it is one the wallet does not have. */
+function foreignKind(packed: Json): string | undefined {
+  const outer = typeof packed === 'string' ? parsed(packed) : packed
+  const head = parsed(decoded(outer?.protected ?? outer?.signatures?.[0]?.protected))
+  if (head === undefined) return undefined
+  if (head.epk !== undefined) return head.epk.crv === 'X25519' ? undefined : head.epk.crv
+  return /^ES/.test(head.alg ?? '') ? head.alg : undefined
+}
+
+function parsed(source: string | undefined): Json {
+  const read = source === undefined ? undefined : readJsonObject(source)
+  return read === undefined || isFault(read) ? undefined : read.value
+}
+
+function decoded(source: Json): string | undefined {
+  const bytes = typeof source === 'string' ? fromBase64url(source) : undefined
+  return bytes === undefined ? undefined : Buffer.from(bytes).toString()
+}
+
+function checkOpenedV2(opened: Opened, expected: Json): string | undefined {
+  if (expected.plaintext !== undefined && !same(opened.plaintext, expected.plaintext)) return 'another plaintext'
+  const { metadata } = expected
+  if (metadata === undefined) return undefined
+  const auth = opened.layers.includes('authcrypt')
+  const anon = opened.layers.includes('anoncrypt')
+  const facts = {
+    encrypted: auth || anon,
+    authenticated: opened.sender !== null,
+    non_repudiation: opened.signed !== undefined,
+    anonymous_sender: anon,
+    encrypted_from: auth ? opened.sender?.kid : null,
+    sign_from: opened.signed?.kid ?? null,
+  }
+  const wrong = Object.entries(facts).find(([name, value]) => metadata[name] !== undefined && metadata[name] !== value)
+  if (wrong !== undefined) return `${wrong[0]} is ${wrong[1]}`
+  const to = metadata.encrypted_to
+  return !to || to.includes(opened.recipientKid) ? undefined : 'opened by another key'
+}
+
+function isPlaintextCase({ id, expected }: Json): boolean {
+  return expected.parse !== undefined || /plaintext/i.test(id)
+}
+
+// body is optional since DIDComm Messaging 2.1; the files of this family were made for 2.0.
+function checkPlaintextCase(packed: string, { kind }: Json): string | undefined {
+  const read = readJsonObject(packed)
+  const wrong = isFault(read) ? read : checkV2(read.value)
+  if (kind === 'positive') return wrong === undefined ? undefined : said(wrong)
+  if (wrong !== undefined) return undefined
+  return !isFault(read) && read.value.body === undefined ? 'skip: body is optional since 2.1' : 'was accepted'
+}
+
+function checkJwt(crypto: Crypto, resolve: Resolve, { kind, jwt, expected }: Json): string | undefined {
+  const found = verifyFromPrior(crypto, resolve, jwt)
+  if (kind === 'negative') return refusal(found)
+  if (isFault(found)) return said(found)
+  const wrong = Object.entries(found).find(([name, value]) => expected[name] !== value)
+  return wrong === undefined ? undefined : `${wrong[0]} is ${wrong[1]}`
+}
+
+function checkOnionV2(crypto: Crypto, secrets: { kid: string; jwk: Json }[], resolve: Resolve, test: Json) {
+  let packed = asText(test.packed)
+  for (const hop of test.expected.unwrap) {
+    const opened = openAsAny(crypto, secrets, resolve, packed, hop.by.split('#')[0])
+    if (isFault(opened)) return `${hop.by}: ${said(opened)}`
+    const message: Json = opened.plaintext
+    if (hop.plaintext_id !== undefined && message.id !== hop.plaintext_id) return `${hop.by}: another message`
+    if (hop.next === undefined) continue
+    if (message.body.next !== hop.next) return `${hop.by}: forwards to ${message.body.next}`
+    packed = JSON.stringify(message.attachments[0].data.json)
+  }
+  return undefined
+}
+
+// ---- security ----------------------------------------------------------------------------------------------
+
+/** Runs security/attachment-jws: the signature, and whether what is signed is the DID of the response. */
+export function runAttachmentJws(file: Json, crypto: Crypto = cryptoNode): RunResult {
+  const expectedKey = fromBase58(file.identities['invitation-key'].verkey_base58)!
+  return run(file, ({ attachment, expected }) => {
+    const content = verifyAttachment(crypto, attachment, expectedKey)
+    if (expected.valid === false) return refusal(content)
+    if (isFault(content)) return said(content)
+    if (expected.accept === undefined) return undefined
+    return (text(content) === file.identities.bob.did) === expected.accept ? undefined : 'another DID is inside'
+  })
+}
+
+/** Runs what the wallet decides of security/didcomm-v1-semantic and -v2-semantic: opening, sender, form, time. Replay,
+ *  threads, policy and forwarding are the engine's. */
+export function runSemantic(file: Json, crypto: Crypto = cryptoNode): RunResult {
+  const identities = identitiesOf(crypto, file)
+  return run(file, test => {
+    if (test.steps !== undefined) return 'skip: a sequence'
+    const now = test.receiver_time ?? 1_735_689_600
+    const opened = openAs(crypto, identities.get(test.receiver)!, asText(test.envelope ?? test.packed), now)
+    return judge(opened, test.expected)
+  })
+}
+
+/** Opens the steps of security/didcomm-v2-sequences; a step is wrong only if the wallet alone must refuse it. */
+export function runSequences(file: Json, crypto: Crypto = cryptoNode): RunResult {
+  const identities = identitiesOf(crypto, file)
+  return run(file, test => {
+    for (const [index, step] of test.steps.entries()) {
+      const opened = openAs(crypto, identities.get(test.receiver)!, asText(step.packed), test.receiver_time)
+      if (step.expected.error === true && !isFault(opened)) return `step ${index} was accepted`
+      if (step.expected.processed === true && isFault(opened)) return `step ${index}: ${said(opened)}`
+    }
+    return undefined
+  })
+}
+
+function identitiesOf(crypto: Crypto, file: Json): Map<string, Keys> {
+  return new Map(
+    Object.entries(file.identities).map(([name, identity]: [string, Json]) => {
+      const pair = crypto.ed25519KeyPair(fromHex(identity.ed25519_seed_hex)!)
+      const pairs = new Map([[base58(pair.publicKey), pair]])
+      if (identity.x25519_kid === undefined) return [name, fixedKeys(crypto, pairs)]
+      pairs.set(identity.ed25519_kid, pair)
+      pairs.set(identity.x25519_kid, crypto.x25519KeyPair(crypto.ed25519ToX25519Secret(pair.secretKey)))
+      return [name, fixedKeys(crypto, pairs)]
+    }),
+  )
+}
+
+function openAs(crypto: Crypto, keys: Keys, packed: string, now: number): Opened | Fault {
+  const envelope = peek(utf8(packed))
+  return isFault(envelope) ? envelope : unpack(crypto, keys, makeResolver().resolve, envelope, { now })
+}
+
+function judge(opened: Opened | Fault, expected: Json): string | undefined {
+  if (expected.error === true) return refusal(opened)
+  if (expected.error_or_unauthenticated) return isFault(opened) || opened.anonymous ? undefined : 'authenticated'
+  if (expected.error_or_sender !== undefined) {
+    return isFault(opened) || opened.sender?.did === expected.error_or_sender ? undefined : 'another sender'
+  }
+  const early = ['expired', 'unauthenticated', 'plaintext']
+  if (early.includes(expected.not_processed)) return isFault(opened) || opened.anonymous ? undefined : 'was accepted'
+  if (expected.plaintext === undefined && expected.plaintext_text === undefined) return undefined
+  if (isFault(opened)) return said(opened)
+  if (expected.plaintext !== undefined && !same(opened.plaintext, expected.plaintext)) return 'another plaintext'
+  if (expected.plaintext_text !== undefined && JSON.stringify(opened.plaintext) !== expected.plaintext_text) {
+    return 'another plaintext'
+  }
+  if (expected.no_pollution && ({} as Json).polluted !== undefined) return 'Object.prototype is polluted'
+  const sender = expected.sender_verkey ?? expected.sender
+  if (sender === undefined || sender === null) return undefined
+  return sender === opened.sender?.kid || sender === opened.sender?.did ? undefined : 'another sender'
+}

@@ -1,0 +1,425 @@
+// The interpreter of the protocol tables: role -> state -> trigger -> row (RFC 0003 "States", "Roles"). A row says
+// legality and consequence together. `advance` is pure: it reads a thread and a turn, and gives the next thread with
+// everything that must be committed beside it. What needs keys, DIDs or chance comes in by `Turn`, never by import.
+
+import { type Message, parseType } from './message.ts'
+import {
+  compact,
+  isProblem,
+  type Json,
+  type JsonObject,
+  type Problem,
+  problem,
+  problemReport,
+  text,
+  wireCode,
+} from './problem.ts'
+import type {
+  Circumstances,
+  Dialect,
+  Draft,
+  MessageRule,
+  Moved,
+  Outgoing,
+  Protocol,
+  Raised,
+  Refused,
+  Relation,
+  Row,
+  Thread,
+  Trigger,
+  Turn,
+} from './turn.ts'
+
+type OneOrMore<T> = T | readonly T[]
+
+/** Declares a protocol. Wrong state and message names are compile errors: `to`, `receive …`, `send`, `wire`, `only`. */
+export function protocol<
+  const M extends { readonly [name: string]: MessageRule },
+  const R extends { readonly [role: string]: object },
+>(
+  spec: Omit<Protocol, 'speaks' | 'messages' | 'roles'> & {
+    readonly speaks: readonly Dialect<NoInfer<keyof M & string>>[]
+    readonly messages: M
+    readonly roles: {
+      readonly [role in keyof R]: {
+        readonly [state in keyof R[role]]: {
+          readonly [trigger in Trigger<keyof M & string>]?: OneOrMore<Row<keyof R[role] & string, keyof M & string>>
+        }
+      }
+    }
+  },
+): Protocol {
+  return spec as unknown as Protocol
+}
+
+/** The rows of the table, in order, for diagrams and exhaustive tests. */
+export function rows(
+  protocol: Protocol,
+): readonly { role: string; state: string; trigger: Trigger; index: number; row: Row }[] {
+  return Object.entries(protocol.roles).flatMap(([role, states]) =>
+    Object.entries(states).flatMap(([state, triggers]) =>
+      Object.entries(triggers).flatMap(([trigger, row]) =>
+        list(row).map((one, index) => ({ role, state, trigger: trigger as Trigger, index, row: one })),
+      ),
+    ),
+  )
+}
+
+function list(row: Row | readonly Row[] | undefined): readonly Row[] {
+  return row === undefined ? [] : Array.isArray(row) ? row : [row as Row]
+}
+
+/** A Mermaid state diagram, one composite state per role. */
+export function diagram(protocol: Protocol): string {
+  const name = (role: string, state: string) => `${role}_${state}`.replace(/[^A-Za-z0-9_]/g, '_')
+  const roles = Object.entries(protocol.roles).map(([role, states]) => {
+    const inner = Object.keys(states).map(state => `    ${name(role, state)} : ${state}`)
+    const arrows = rows(protocol)
+      .filter(row => row.role === role)
+      .map(({ state, trigger, row }) => `    ${name(role, state)} --> ${name(role, row.to)} : ${arrow(trigger, row)}`)
+    const first = `    [*] --> ${name(role, Object.keys(states)[0]!)}`
+    return [`  state ${name('role', role)} {`, first, ...inner, ...new Set(arrows), '  }'].join('\n')
+  })
+  return ['stateDiagram-v2', ...roles].join('\n')
+}
+
+function arrow(trigger: string, row: Row): string {
+  const sent = Object.keys(row.send ?? {})
+  return sent.length > 0 ? `${trigger} / send ${sent.join(', ')}` : trigger
+}
+
+// ---- the step of a thread ----------------------------------------------------------------------------------
+
+/**
+ * Moves a thread by one trigger, or begins one (`thread` undefined: the role whose first state has the trigger).
+ * The turn is already authenticated: the sender's key belongs to the connection, or the protocol's own checks prove it.
+ * Never throws for a peer or caller. The thread passed in is not touched.
+ */
+export function advance(
+  protocol: Protocol,
+  thread: Thread | undefined,
+  trigger: Trigger,
+  given: Circumstances,
+): Moved | Refused {
+  const turn: Turn = { ...given, data: thread?.data ?? {}, ...(thread && { thread }) }
+  const place = thread ?? opening(protocol, trigger)
+  const found = place ? list(protocol.roles[place.role]?.[place.state]?.[trigger]) : []
+  const malformed =
+    turn.message && trigger.startsWith('receive ') ? badForm(protocol, trigger, turn.message) : undefined
+  if (malformed) return refuse(protocol, malformed, trigger, turn)
+  const row = found.find(one => one.when?.(turn) ?? true)
+  if (!place || !row) return refuse(protocol, unexpected(protocol, trigger, place?.state), trigger, turn)
+  const fault = stranger(protocol, row, trigger, turn) ?? row.check?.(turn)
+  return fault ? refuse(protocol, fault, trigger, turn) : move(protocol, row, place, trigger, turn)
+}
+
+/** A message on a thread comes from the connection that the thread belongs to, and from some connection to begin one. */
+function stranger(protocol: Protocol, row: Row, trigger: Trigger, turn: Turn): Problem | undefined {
+  if (protocol.connectionless || row.newcomer || !trigger.startsWith('receive ')) return undefined
+  const { connection, thread } = turn
+  if (connection && (thread?.connectionId === undefined || thread.connectionId === connection.connectionId))
+    return undefined
+  return problem('message.stranger', 'the sender has no part in this thread')
+}
+
+/** The role whose first declared state takes the trigger. */
+function opening(protocol: Protocol, trigger: Trigger): { role: string; state: string } | undefined {
+  for (const [role, states] of Object.entries(protocol.roles)) {
+    const state = Object.keys(states)[0]!
+    if (states[state]![trigger]) return { role, state }
+  }
+  return undefined
+}
+
+function badForm(protocol: Protocol, trigger: Trigger, message: Message): Problem | undefined {
+  return protocol.messages[trigger.slice('receive '.length)]?.check?.(message.body, message)
+}
+
+function unexpected(protocol: Protocol, trigger: Trigger, state: string | undefined): Problem {
+  const where = state === undefined ? 'before it began' : `in state ${state}`
+  return problem(
+    trigger.startsWith('receive ') ? 'message.unexpected' : 'command.unexpected',
+    `${protocol.name} ${where} takes no ${trigger}`,
+  )
+}
+
+function move(
+  protocol: Protocol,
+  row: Row,
+  from: { role: string; state: string },
+  trigger: Trigger,
+  before: Turn,
+): Moved {
+  const data = row.keep ? compact({ ...before.data, ...row.keep(before) }) : before.data
+  const turn = { ...before, data }
+  const relation = row.connect?.(turn)
+  const connectionId = turn.connection?.connectionId ?? relation?.connectionId ?? turn.thread?.connectionId
+  const owner = relation?.connectionId ?? turn.thread?.connectionId ?? turn.connection?.connectionId
+  const dialect = dialectOf(protocol, turn)
+  // A command may fix the id of the message it sends (`--id`): repeating it is then safe at the peer too.
+  const fixed = trigger.startsWith('command ') ? text(turn.args, 'id') : undefined
+  const sent = Object.entries(row.send ?? {}).map(([name, build], n) => ({
+    name,
+    id: (n === 0 && fixed) || turn.draw.id(),
+    build: build!,
+  }))
+  const thread = nextThread(protocol, row, from, turn, dialect, sent[0]?.id, owner)
+  const outgoing = sent.map(({ name, id, build }) =>
+    outgoingOf(dialect, thread, relation, turn, connectionId, name, id, build(turn, id)),
+  )
+  const events = [
+    ...messageEvents(protocol, trigger, turn, connectionId),
+    ...rowEvents(row, turn, relation, connectionId),
+  ]
+  const answer = row.answer?.(turn) ?? (trigger.startsWith('command ') ? receipt(thread, outgoing) : undefined)
+  return {
+    thread,
+    final: Object.keys(protocol.roles[from.role]![row.to]!).length === 0,
+    outgoing,
+    events,
+    ...(relation && { relation }),
+    ...(row.parent !== undefined &&
+      thread.pthid !== undefined && { parent: { threadId: thread.pthid, command: row.parent } }),
+    ...(row.ask && { ask: row.ask(turn) }),
+    ...(answer && { answer }),
+  }
+}
+
+interface Spoken {
+  readonly uri: string
+  readonly dialect: Dialect
+}
+
+/** RFC 0003: same major, the lower minor; a thread keeps what it began with. */
+function dialectOf(protocol: Protocol, turn: Turn): Spoken {
+  const version = turn.thread?.version ?? turn.message?.version ?? turn.version
+  const both = protocol.speaks.filter(dialect => dialect.version === version)
+  const spoken = both.length > 0 ? both : protocol.speaks
+  const asked = turn.thread?.piuri ?? protocol.dialect?.(turn) ?? piuriOf(turn.message)
+  const dialect = spoken.find(one => asked !== undefined && sameMajor(one.uri, asked)) ?? spoken[0]!
+  return {
+    uri:
+      asked !== undefined && sameMajor(dialect.uri, asked) && minor(asked) < minor(dialect.uri) ? asked : dialect.uri,
+    dialect,
+  }
+}
+
+function piuriOf(message: Message | undefined): string | undefined {
+  const type = message && parseType(message.type)
+  return type && !isProblem(type) ? type.piuri : undefined
+}
+
+/** `https://…/name/1.x` equal up to the minor version. */
+export function sameMajor(a: string, b: string): boolean {
+  return a.slice(0, a.lastIndexOf('.')) === b.slice(0, b.lastIndexOf('.'))
+}
+
+function minor(uri: string): number {
+  return Number(uri.slice(uri.lastIndexOf('.') + 1))
+}
+
+function nextThread(
+  protocol: Protocol,
+  row: Row,
+  from: { role: string; state: string },
+  turn: Turn,
+  dialect: Spoken,
+  sentId: string | undefined,
+  connectionId: string | undefined,
+): Thread {
+  const { thread: old, message, args } = turn
+  const begun = message
+    ? (protocol.threadKey?.(message) ?? message.thid)
+    : (row.thread?.(turn) ?? text(args, 'thid') ?? sentId)
+  const threadId = old?.threadId ?? begun ?? turn.draw.id()
+  const pthid = old ? old.pthid : (message?.pthid ?? row.under?.(turn))
+  const within = typeof row.within === 'function' ? row.within(turn) : row.within
+  const expiresAt = within !== undefined ? turn.now + within * 1000 : old?.state === row.to ? old.expiresAt : undefined
+  return {
+    threadId,
+    ...(pthid !== undefined && { pthid }),
+    protocol: protocol.name,
+    piuri: dialect.uri,
+    version: dialect.dialect.version,
+    role: from.role,
+    state: row.to,
+    ...(connectionId !== undefined && { connectionId }),
+    data: turn.data,
+    updatedAt: turn.now,
+    ...(expiresAt !== undefined && { expiresAt }),
+  }
+}
+
+function outgoingOf(
+  { uri, dialect }: Spoken,
+  thread: Thread,
+  relation: Relation | undefined,
+  turn: Turn,
+  connectionId: string | undefined,
+  name: string,
+  id: string,
+  draft: Draft,
+): Outgoing {
+  const from = draft.from ?? relation?.myDid?.did ?? turn.connection?.myDid
+  const to = draft.to ?? relation?.theirDid?.did ?? turn.connection?.theirDid
+  if (typeof from !== 'string' || !to) throw new Error(`${uri} ${name} has no sender or no receiver`)
+  const pthid = draft.pthid ?? thread.pthid
+  const message: Message = {
+    version: thread.version,
+    id,
+    type: draft.type ?? `${uri}/${dialect.wire?.[name] ?? name}`,
+    thid: draft.thid ?? thread.threadId,
+    ...(pthid !== undefined && { pthid }),
+    ...(thread.version === 'v2' && { from, ...(typeof to === 'string' && { to: [to] }) }),
+    ...(thread.version === 'v2' && { createdTime: Math.floor(turn.now / 1000) }),
+    ...(draft.createdTime !== undefined && { createdTime: draft.createdTime }),
+    ...(draft.expiresTime !== undefined && { expiresTime: draft.expiresTime }),
+    body: draft.body ?? {},
+    attachments: draft.attachments ?? [],
+    ...(draft.returnRoute && { returnRoute: draft.returnRoute }),
+  }
+  return {
+    name,
+    message,
+    from,
+    to,
+    ...(connectionId !== undefined && { connectionId }),
+    ...(draft.fromPrior && { fromPrior: draft.fromPrior }),
+  }
+}
+
+function receipt(thread: Thread, outgoing: readonly Outgoing[]): JsonObject {
+  return compact({ messageId: outgoing[0]?.message.id, threadId: thread.threadId, state: thread.state })
+}
+
+// ---- events (aca-pico 6.2) ---------------------------------------------------------------------------------
+
+/** `didcomm_trust_ping:ping_response`: characters outside identifiers become `_`. */
+export function eventOf(protocolName: string, messageName: string): { domain: string; name: string } {
+  return { domain: `didcomm_${identifier(protocolName)}`, name: identifier(messageName) }
+}
+
+function identifier(name: string): string {
+  return name.replace(/[^A-Za-z0-9_]/g, '_')
+}
+
+/** What rules get to know of a received message. */
+export function messageAttributes(
+  message: Message,
+  connectionId: string | undefined,
+  sender: string | undefined,
+): JsonObject {
+  const type = parseType(message.type)
+  if (isProblem(type)) throw new Error('a parsed message has a message type')
+  return compact({
+    connectionId,
+    type: message.type,
+    piuri: type.piuri,
+    protocol: type.protocol,
+    version: `${type.version.major}.${type.version.minor}`,
+    name: type.name,
+    id: message.id,
+    thid: message.thid,
+    pthid: message.pthid,
+    body: message.body,
+    attachments: message.attachments as unknown as Json,
+    authenticated: true,
+    from: sender,
+    to: message.to && [...message.to],
+  })
+}
+
+/** Handshake messages of somebody who is no peer yet fire nothing but their state events (L5). */
+function messageEvents(protocol: Protocol, trigger: Trigger, turn: Turn, connectionId: string | undefined): Raised[] {
+  const { message, connection, sender } = turn
+  if (!message || !trigger.startsWith('receive ')) return []
+  const settled = connection?.state === 'established' || connection?.state === 'responded'
+  if (protocol.handshake && !settled) return []
+  const attrs = messageAttributes(message, connectionId, connection?.theirDid ?? sender?.did)
+  return [
+    { domain: 'didcomm', name: 'message_received', attrs },
+    { ...eventOf(protocol.name, trigger.slice('receive '.length)), attrs },
+  ]
+}
+
+function rowEvents(
+  row: Row,
+  turn: Turn,
+  relation: Relation | undefined,
+  connectionId: string | undefined,
+): readonly Raised[] {
+  if (row.raise === undefined) return []
+  if (typeof row.raise === 'function') return row.raise(turn)
+  const [domain, name] = row.raise.split(':') as [string, string]
+  return [{ domain, name, attrs: connectionAttributes(turn, relation, connectionId) }]
+}
+
+/** The same on both sides: `{connectionId, role, label, myDid, theirDid, invitationId}`. */
+function connectionAttributes(
+  turn: Turn,
+  relation: Relation | undefined,
+  connectionId: string | undefined,
+): JsonObject {
+  const { connection } = turn
+  return compact({
+    connectionId,
+    role: relation?.role ?? connection?.role,
+    label: relation?.label ?? connection?.label,
+    myDid: relation?.myDid?.short ?? connection?.myDid ?? undefined,
+    theirDid: relation?.theirDid?.short ?? connection?.theirDid ?? undefined,
+    invitationId: relation?.invitationId ?? connection?.invitationId,
+  })
+}
+
+// ---- refusals ----------------------------------------------------------------------------------------------
+
+/**
+ * A refusal with the problem report that the other side gets, if any: only a peer of a connection (or the engine at the
+ * other end of a move) is told, never about a report or an ack.
+ */
+export function refuse(
+  protocol: Protocol,
+  fault: Problem,
+  trigger: Trigger,
+  given: Circumstances & { readonly thread?: Thread },
+): Refused {
+  const { message, connection, thread, now } = given
+  const told = message && trigger.startsWith('receive ') ? wireCode(fault.code, message.version) : undefined
+  const ends = endsOf(protocol, given)
+  if (!told || !message || !ends || /\/(problem[-_]report|ack)$/.test(message.type)) return fault
+  const id = given.draw.id()
+  const own = protocol.report?.(told, fault.message, thread)
+  const { uri, dialect } = dialectOf(protocol, given as Turn)
+  const general = problemReport(message.version, told, fault.message, thread?.threadId ?? message.thid)
+  const head = own
+    ? {
+        type: `${uri}/${dialect.wire?.[own.name] ?? own.name}`,
+        thid: message.thid,
+        pthid: message.pthid,
+        body: own.body,
+      }
+    : { type: general.type, thid: general.thid ?? id, pthid: general.pthid, body: general.body }
+  const { pthid, ...rest } = head
+  const addressed =
+    message.version === 'v2' ? { from: ends.from, to: [ends.to], createdTime: Math.floor(now / 1000) } : {}
+  const report: Message = {
+    version: message.version,
+    id,
+    ...rest,
+    ...(pthid !== undefined && { pthid }),
+    ...addressed,
+    attachments: [],
+  }
+  const connectionId = connection && { connectionId: connection.connectionId }
+  return { ...fault, report: { name: own?.name ?? 'problem-report', message: report, ...ends, ...connectionId } }
+}
+
+function endsOf(
+  protocol: Protocol,
+  { connection, sender, recipient }: Circumstances,
+): { from: string; to: string } | undefined {
+  if (connection?.myDid && connection.theirDid) return { from: connection.myDid, to: connection.theirDid }
+  if (!protocol.connectionless || !protocol.report || !sender?.did || recipient === undefined) return undefined
+  return { from: recipient, to: sender.did }
+}

@@ -32,6 +32,8 @@ const SOURCES = [
   'tsconfig.json',
   'vite.config.ts',
 ]
+const UI = join(ROOT, 'src', 'ui')
+const VITE = join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js')
 const STAMP = join(ROOT, 'dist', '.stamp')
 
 /** Ends the process with one line when this Node is too old. */
@@ -66,8 +68,17 @@ export function build(state = sourceState()) {
   rmSync(STAMP, { force: true })
   must(process.execPath, [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', ROOT])
   copyRulesets(join(ROOT, 'krl'), join(ROOT, 'dist', 'krl'))
-  if (existsSync(join(ROOT, 'src', 'ui', 'index.html')))
-    must(process.execPath, [join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js'), 'build', '--logLevel', 'warn'])
+  if (existsSync(join(UI, 'index.html')))
+    must(process.execPath, [
+      VITE,
+      'build',
+      UI,
+      '--outDir',
+      join(ROOT, 'dist', 'ui'),
+      '--emptyOutDir',
+      '--logLevel',
+      'warn',
+    ])
   chmodSync(join(ROOT, 'dist', 'src', 'cli.js'), 0o755)
   writeFileSync(STAMP, state)
 }

@@ -114,7 +114,7 @@ export interface EventRequest {
   /** Wait until applied and durable (true) or only until durable. */
   readonly wait: boolean
   /** A query after the event, over the same channel with the same attributes as arguments; implies `wait`. */
-  readonly then?: { readonly rid: string; readonly name: string }
+  readonly query?: { readonly rid: string; readonly name: string }
 }
 
 export interface EventResult {
@@ -122,7 +122,7 @@ export interface EventResult {
   /** With `wait`. */
   readonly directives?: readonly Json[]
   readonly replayed?: boolean
-  /** With `then`. */
+  /** With `query`. */
   readonly value?: Json
 }
 

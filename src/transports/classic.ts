@@ -48,8 +48,8 @@ async function dispatch(agent: Agent, asked: Asked): Promise<Reply> {
       return query(agent, asked, a, c, d)
     case 'c 7 event': {
       if (e !== 'query') throw nothingHere()
-      const then = { rid: f, name: g.replace(SUFFIX, '') }
-      const { value } = await event(agent, asked, { eci: a, domain: c, name: d, wait: true, then })
+      const asks = { rid: f, name: g.replace(SUFFIX, '') }
+      const { value } = await event(agent, asked, { eci: a, domain: c, name: d, wait: true, query: asks })
       return answer(g, value ?? null)
     }
     case 'sky 5 event':
@@ -61,7 +61,7 @@ async function dispatch(agent: Agent, asked: Asked): Promise<Reply> {
   }
 }
 
-type Sent = { eci: string; domain: string; name: string; wait: boolean; then?: { rid: string; name: string } }
+type Sent = { eci: string; domain: string; name: string; wait: boolean; query?: { rid: string; name: string } }
 
 async function event(agent: Agent, asked: Asked, sent: Sent, label = 'none'): Promise<EventResult> {
   const given = await attributes(asked)

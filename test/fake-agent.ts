@@ -1,0 +1,79 @@
+// A stand-in for the engine at its seam, for tests of the edges' own duties: statuses, limits, headers, exit codes. It
+// records what it was asked and answers what the test says; nothing about picos is tested through it.
+
+import type { Agent, EventRequest, QueryRequest, Received } from '../src/agent.ts'
+import { PicoError } from '../src/errors.ts'
+import type { Json, JsonObject } from '../src/ports.ts'
+
+export interface FakeAgent extends Agent {
+  readonly asked: {
+    readonly verbs: { name: string; args: JsonObject }[]
+    readonly events: EventRequest[]
+    readonly queries: QueryRequest[]
+    readonly envelopes: { text: string; contentType: string; live: boolean }[]
+  }
+  /** What the next calls do; a PicoError is thrown. */
+  answers: {
+    verb: Json | PicoError | ((name: string, args: JsonObject) => Json)
+    event: JsonObject | PicoError
+    query: Json | PicoError
+    receive: Received
+    ready: { ready: boolean; reason?: string }
+  }
+  push(event: JsonObject): void
+  watchers(): number
+}
+
+export function fakeAgent(): FakeAgent {
+  const listeners = new Set<(event: JsonObject) => void>()
+  const asked: FakeAgent['asked'] = { verbs: [], events: [], queries: [], envelopes: [] }
+  const answers: FakeAgent['answers'] = {
+    verb: {},
+    event: { eid: 'e1', directives: [] },
+    query: null,
+    receive: { status: 202 },
+    ready: { ready: true },
+  }
+  const give = <T>(answer: T | PicoError): T => {
+    if (answer instanceof PicoError) throw answer
+    return answer
+  }
+  return {
+    asked,
+    answers,
+    async verb(name, args) {
+      asked.verbs.push({ name, args })
+      const answer = give(answers.verb)
+      return typeof answer === 'function' ? answer(name, args) : answer
+    },
+    async receive(envelope, contentType, carrier) {
+      const text = Buffer.from(envelope).toString()
+      asked.envelopes.push({ text, contentType, live: carrier.live })
+      if (carrier.live && text.includes('echo')) carrier.reply?.(Buffer.from(`reply to ${text}`))
+      return answers.receive
+    },
+    async event(request) {
+      asked.events.push(request)
+      return give(answers.event) as unknown as { eid: string }
+    },
+    async query(request) {
+      asked.queries.push(request)
+      return give(answers.query)
+    },
+    async invitation(id) {
+      const state = id === 'used' ? 'used' : id === 'late' ? 'expired' : 'open'
+      if (id === 'missing') return undefined
+      const label = '<script>alert("x")</script>'
+      return { invitation: { '@id': id, label }, url: `http://127.0.0.1:3000/?oob=${id}`, label, state }
+    },
+    ready: () => answers.ready,
+    watch(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    push(event) {
+      for (const listener of listeners) listener(event)
+    },
+    watchers: () => listeners.size,
+  }
+}

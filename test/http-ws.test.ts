@@ -1,0 +1,96 @@
+// WebSockets at /didcomm: envelopes both ways on one line, in order, within the limits.
+
+import { once } from 'node:events'
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { WebSocket } from 'ws'
+import { listenPublic } from '../src/transports/http.ts'
+import { STANDARD_LIMITS } from '../src/transports/limits.ts'
+import type { Listener } from '../src/transports/listen.ts'
+import { acceptWebSockets } from '../src/transports/ws.ts'
+import { type FakeAgent, fakeAgent } from './fake-agent.ts'
+
+let agent: FakeAgent
+let listener: Listener
+let stop: () => void
+const limits = { ...STANDARD_LIMITS, envelope_bytes: 1000, refused_per_second: 3 }
+
+beforeAll(async () => {
+  const forward = new Proxy({} as FakeAgent, { get: (_, name) => agent[name as keyof FakeAgent] })
+  listener = await listenPublic({ agent: forward, host: '127.0.0.1', port: 0, limits })
+  stop = acceptWebSockets(listener, forward, limits)
+})
+afterAll(async () => {
+  stop()
+  await listener.close(0)
+})
+beforeEach(() => {
+  agent = fakeAgent()
+})
+
+async function open(path = '/didcomm'): Promise<WebSocket> {
+  const line = new WebSocket(listener.url.replace('http', 'ws') + path)
+  await once(line, 'open')
+  return line
+}
+const next = async (line: WebSocket) => String((await once(line, 'message'))[0])
+
+test('an envelope in, the replies out on the same line, text or binary', async () => {
+  const line = await open()
+  line.send('{"echo":1}')
+  expect(await next(line)).toBe('reply to {"echo":1}')
+  line.send(Buffer.from('{"echo":2}'))
+  expect(await next(line)).toBe('reply to {"echo":2}')
+  expect(agent.asked.envelopes.every(({ live }) => live)).toBe(true)
+  line.close()
+})
+
+test('frames are taken in order, one after another', async () => {
+  const line = await open()
+  let running = 0
+  let most = 0
+  const order: string[] = []
+  agent.receive = async envelope => {
+    most = Math.max(most, ++running)
+    await new Promise(resolve => setTimeout(resolve, order.length === 0 ? 20 : 1))
+    order.push(Buffer.from(envelope).toString())
+    running--
+    return { status: 200, body: envelope }
+  }
+  const sent = Array.from({ length: 10 }, (_, i) => `{"n":${i}}`)
+  const got: string[] = []
+  const all = new Promise<void>(resolve =>
+    line.on('message', data => got.push(String(data)) === sent.length && resolve()),
+  )
+  for (const frame of sent) line.send(frame)
+  await all
+  expect([order, got, most]).toEqual([sent, sent, 1])
+  line.close()
+})
+
+test('a frame above the limit closes the line with 1009', async () => {
+  const line = await open()
+  line.send('x'.repeat(1001))
+  expect((await once(line, 'close'))[0]).toBe(1009)
+  expect(agent.asked.envelopes).toEqual([])
+})
+
+test('locked or full closes with 1013: try again later', async () => {
+  agent.answers.receive = { status: 503 }
+  const line = await open('/didcomm/below')
+  line.send('{}')
+  expect((await once(line, 'close'))[0]).toBe(1013)
+})
+
+test('bad frames are dropped until the ration is gone', async () => {
+  agent.answers.receive = { status: 400 }
+  const line = await open()
+  for (let i = 0; i < 8; i++) line.send('nonsense')
+  expect([1008, 1013]).toContain((await once(line, 'close'))[0])
+  expect(agent.asked.envelopes.length).toBeLessThanOrEqual(6)
+})
+
+test('an upgrade elsewhere is 404', async () => {
+  const line = new WebSocket(`${listener.url.replace('http', 'ws')}/c/x`)
+  const [error] = await once(line, 'error')
+  expect(String(error)).toContain('404')
+})

@@ -14,7 +14,9 @@ import { sha256 } from './sha256.ts'
 
 export { makePeer2, type Peer2Input, type Purpose, peer3Of } from './did-peer-2.ts'
 
-const documents = makeLru<DidDocument>(10_000, { maxKeyChars: 12_000_000 })
+// Short forms are remembered together with their long form, so that what one caller knows answers no other.
+const byLong = makeLru<DidDocument>(10_000, { maxKeyChars: 8_000_000 })
+const byBoth = makeLru<DidDocument>(10_000, { maxKeyChars: 8_000_000 })
 
 const malformed = (message: string) => fault('did.malformed', message)
 const unknownLong = () => fault('did.unresolvable', 'the DID is a short form whose long form was not seen')
@@ -22,21 +24,29 @@ const unknownLong = () => fault('did.unresolvable', 'the DID is a short form who
 /** The document of a did:peer. `known` gives the long form (2 for 3, long 4 for short 4) that the caller has seen.
  *  Faults: `did.malformed`, `did.unresolvable` (long form not known), and those of `readDidDocument`. */
 export function resolvePeer(did: string, known?: (short: string) => string | undefined): DidDocument | Fault {
-  const id = parseDid(did)?.id ?? ''
-  if (!did.startsWith('did:peer:') || id === '') return malformed('not a did:peer')
+  const remembered = byLong.get(did)
+  if (remembered !== undefined) return remembered
+  const id = parseDid(did)?.id
+  if (id === undefined || !did.startsWith('did:peer:')) return malformed('not a did:peer')
   const isShort = /^[13]/.test(id) || (id.startsWith('4') && !id.includes(':'))
-  const long = isShort ? known?.(did) : did
-  if (isShort && !isShortForm(did)) return malformed('not a short form of did:peer')
-  return long === undefined ? unknownLong() : resolveLong(did, long)
+  if (!isShort) return resolveLong(did)
+  if (!isShortForm(did)) return malformed('not a short form of did:peer')
+  const long = known?.(did)
+  return long === undefined ? unknownLong() : resolveShort(did, long)
 }
 
-// What was resolved is remembered by both texts, so one caller's short form is never answered with another's knowledge.
-function resolveLong(did: string, long: string): DidDocument | Fault {
-  const memo = did === long ? did : `${did} ${long}`
-  const remembered = documents.get(memo)
+function resolveLong(did: string): DidDocument | Fault {
+  const document = longDocument(did, did)
+  if (!isFault(document)) byLong.set(did, document)
+  return document
+}
+
+function resolveShort(did: string, long: string): DidDocument | Fault {
+  const memo = `${did} ${long}`
+  const remembered = byBoth.get(memo)
   if (remembered !== undefined) return remembered
   const document = longDocument(did, long)
-  if (!isFault(document)) documents.set(memo, document)
+  if (!isFault(document)) byBoth.set(memo, document)
   return document
 }
 

@@ -90,7 +90,10 @@ export function makeKeyring(crypto: Crypto, read: (kid: string) => StoredKey | u
 function heldKey(crypto: Crypto, { type, seed }: StoredKey): Held {
   const secret = fromBase64url(seed)
   if (secret?.length !== 32) throw new Error('a stored key must be 32 bytes in base64url')
-  return { type, pair: type === 'Ed25519' ? crypto.ed25519KeyPair(secret) : crypto.x25519KeyPair(secret) }
+  if (type === 'X25519') return { type, pair: crypto.x25519KeyPair(secret) }
+  const pair = crypto.ed25519KeyPair(secret)
+  crypto.wipe(secret)
+  return { type, pair }
 }
 
 // `did:key:z6Mk…#z6LS…` is the X25519 key that follows from the Ed25519 key of a did:key.

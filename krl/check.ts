@@ -156,7 +156,7 @@ class Checker implements Resolution {
     const binding = this.exported(name)
     if (binding?.shape === 'action')
       this.error('krl.not_a_function', `\`${name.text}\` is an action and cannot be shared`, 'Share a function.', name)
-    if (binding === undefined || binding.where === 'testing') return
+    if (binding === undefined || binding.name === TESTING.name) return
     if (this.testing.queries.some(query => query.name === name.text)) return
     this.testing.queries.push({ name: name.text, args: binding.code?.params.map(param => param.text) ?? [] })
   }

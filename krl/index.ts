@@ -16,7 +16,14 @@ export interface CompileOptions {
 }
 
 export type Compiled =
-  | { readonly ok: true; readonly js: string; readonly meta: RulesetMeta; readonly warnings: readonly Diagnostic[] }
+  | {
+      readonly ok: true
+      readonly js: string
+      readonly meta: RulesetMeta
+      readonly warnings: readonly Diagnostic[]
+      /** The warnings again, so that both outcomes can be shown alike. */
+      readonly diagnostics: readonly Diagnostic[]
+    }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
 /** Longest source, in characters. */
@@ -35,7 +42,7 @@ export const compile = (source: string, options: CompileOptions = {}): Compiled 
   const checked = check(parsed.ruleset, options.domains)
   const diagnostics = inOrder([...parsed.diagnostics, ...checked.diagnostics])
   if (diagnostics.some(({ severity }) => severity === 'error')) return { ok: false, diagnostics }
-  return { ok: true, ...emit(parsed.ruleset, checked.resolution), warnings: diagnostics }
+  return { ok: true, ...emit(parsed.ruleset, checked.resolution), warnings: diagnostics, diagnostics }
 }
 
 /** `compile` and `load` in one. */

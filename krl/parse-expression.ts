@@ -38,7 +38,7 @@ const CALL = 90
 export abstract class ExpressionParser extends Cursor {
   protected abstract actionBlock(): ActionBlock
 
-  /** An expression whose operators bind tighter than `min`; `braces` is false where `{` opens a block instead. */
+  /** An expression whose operators bind tighter than `min`; `braces` is false where `{` may open a block. */
   protected expression(min = 0, braces = true): Expression {
     const outer = this.tall
     this.nesting += 1
@@ -77,7 +77,7 @@ export abstract class ExpressionParser extends Cursor {
     if (token.kind !== 'raw' && token.kind !== 'word') return undefined
     const at = this.place(token)
     const infix = INFIX.get(token.text)
-    if (infix !== undefined) {
+    if (infix !== undefined && !(token.kind === 'word' && this.is('=', 1))) {
       if (infix <= min) return undefined
       this.take()
       return { kind: 'infix', op: token.text as InfixOperator, left, right: this.expression(infix, braces), ...at }
@@ -101,11 +101,16 @@ export abstract class ExpressionParser extends Cursor {
       this.expect(']')
       return { kind: 'index', object: left, index, ...at }
     }
-    if (text !== '{' || !braces) return undefined
+    if (text !== '{' || (!braces && this.atActions())) return undefined
     this.take()
     const path = this.expression()
     this.expect('}')
     return { kind: 'path', object: left, path, ...at }
+  }
+
+  /** At a brace that opens a list of actions and not a path. */
+  private atActions(): boolean {
+    return this.is('}', 1) || (this.isName(1) && (this.is('=>', 2) || this.is('(', 2) || this.is(':', 2)))
   }
 
   private conditional(test: Expression): Expression {

@@ -199,11 +199,14 @@ const instance = (rid: string, { rules, guards, withins, withs, members, place }
   }
 }
 
-/** A fault without a place gets the one where the run stood; an exhausted stack is a fault of depth; all else stays. */
+/** A fault that has passed a boundary: nothing is added to it any more. */
+class PlacedFault extends RulesetFault {}
+
+/** A fault gets the place where the run stood; an exhausted stack is a fault of depth; all else stays. */
 const located = (error: unknown, place: Place | undefined, where: string): unknown => {
-  if (error instanceof RulesetFault && error.place === undefined && place !== undefined)
-    return new RulesetFault(error.code, error.message + where, place)
+  if (error instanceof RulesetFault && !(error instanceof PlacedFault))
+    return new PlacedFault(error.code, error.message + where, error.place ?? place)
   if (error instanceof RangeError && error.message === 'Maximum call stack size exceeded')
-    return new RulesetFault('ruleset.depth', `functions call each other too deep${where}`, place)
+    return new PlacedFault('ruleset.depth', `functions call each other too deep${where}`, place)
   return error
 }

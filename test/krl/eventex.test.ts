@@ -7,6 +7,7 @@ import { advance, type SeenEvent, type State, start } from '../../krl/eventex.ts
 import type { EventEx, Value } from '../../krl/types.ts'
 
 type Pattern = Extract<EventEx, { op: 'event' }>
+type Aggregate = NonNullable<Extract<EventEx, { readonly arg: EventEx }>['aggregate']>
 
 const e = (type: string, attrs: Record<string, string> = {}, setting: string[] = [], where?: number): Pattern => ({
   op: 'event',
@@ -23,12 +24,12 @@ const between = (op: 'between' | 'not between', x: EventEx, y: EventEx, z: Event
   args: [x, y, z],
 })
 const any = (n: number, ...args: EventEx[]): EventEx => ({ op: 'any', n, args })
-const times = (
-  op: 'count' | 'repeat',
-  n: number,
-  arg: EventEx,
-  aggregate?: Extract<EventEx, { op: 'count' }>['aggregate'],
-): EventEx => ({ op, n, arg, ...(aggregate ? { aggregate } : {}) })
+const times = (op: 'count' | 'repeat', n: number, arg: EventEx, aggregate?: Aggregate): EventEx => ({
+  op,
+  n,
+  arg,
+  ...(aggregate ? { aggregate } : {}),
+})
 
 const seen = (type: string, attrs: Record<string, Value> = {}, time = 0): SeenEvent => ({
   domain: 'd',

@@ -164,8 +164,8 @@ function kidsOf(...found: (JsonValue | undefined)[]): string[] | Fault {
   return kids
 }
 
-/** The raw key of an Ed25519 public JWK (RFC 8037 2). */
-export function jwkKey(jwk: JsonValue): Uint8Array | Fault {
+// The raw key of an Ed25519 public JWK (RFC 8037 2).
+function jwkKey(jwk: JsonValue): Uint8Array | Fault {
   const key = isMembers(jwk) && jwk.kty === 'OKP' && jwk.crv === 'Ed25519' ? decode(jwk.x) : undefined
   return key?.length === 32 ? key : fault('jws.header', 'not an Ed25519 key', 'jwk')
 }

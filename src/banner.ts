@@ -22,7 +22,7 @@ export interface StartFacts {
 const WALLET: Record<StartFacts['wallet'], string> = {
   locked: 'locked: run `picomesh wallet unlock`',
   passphrase: 'unlocked by passphrase: guards the home, also whole copies of it',
-  'key file': 'unlocked by key file: guards copies without that file, not this account',
+  'key file': 'unlocked by key file: guards copies without it, not this account',
 }
 
 /** `colour`: the terminal takes escape sequences. Ends with a line break. */

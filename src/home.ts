@@ -94,11 +94,11 @@ export async function liveEngine(home: string): Promise<EngineFile | undefined> 
  * Path for the local socket, its folder made: in the home when that is short enough, else in a 0700 folder of the
  * temporary directory that belongs to us. Throws PicoError `store.unavailable`.
  */
-export async function socketPath(home: string): Promise<string> {
+export async function socketPath(home: string, temporary = tmpdir()): Promise<string> {
   const inHome = join(home, 'engine.sock')
   if (Buffer.byteLength(inHome) <= SOCKET_PATH_BYTES) return inHome
   const user = process.getuid?.() ?? 0
-  const folder = join(tmpdir(), `picomesh-${user}`)
+  const folder = join(temporary, `picomesh-${user}`)
   await mkdir(folder, { mode: 0o700 }).catch(error => {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   })

@@ -41,6 +41,8 @@ export async function followEngine(
   const response = await send(home, 'GET', '/api/stream')
   if (response.statusCode !== 200) await answerOf(response)
   const lines = createInterface({ input: response })
+  // A reader's line hands the error of its source on; `ended` says it.
+  lines.on('error', () => {})
   lines.on('line', line => {
     if (line.startsWith('data: ')) listener(JSON.parse(line.slice(6)) as JsonObject)
   })

@@ -16,7 +16,7 @@ export const toBase64 = (bytes: Uint8Array): string => {
 }
 
 /** Reads both alphabets (`+/` and `-_`) up to the first `=`; other characters are passed over. */
-export const fromBase64 = (text: string): Uint8Array => {
+const fromBase64 = (text: string): Uint8Array => {
   const bytes: number[] = []
   let group = 0
   let bits = 0

@@ -8,7 +8,7 @@ import { isFunction, isMap, isRegExp, krlRegExp, NO_NAMED, toText, typeName } fr
 export type Operator = (host: Host, args: readonly Value[]) => Value
 
 /** How deep a value may nest where the library walks it. */
-export const MAX_DEPTH = 256
+const MAX_DEPTH = 256
 
 export const failed = (message: string): RulesetFault => new RulesetFault('ruleset.failed', message)
 

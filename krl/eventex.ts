@@ -65,7 +65,7 @@ interface Run {
 }
 
 /** Alternatives kept per rule; past it those written first win. Only operands that one event can begin together add any. */
-const MAX_ALTERNATIVES = 256
+const MAX_ALTERNATIVES = 128
 
 const UNBOUND: Bindings = Object.freeze(Object.create(null))
 const NOTHING: readonly Outcome[] = []

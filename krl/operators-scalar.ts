@@ -71,7 +71,7 @@ const like: Operator = (host, [left, right]) => {
 }
 
 /** KRL's name of the type; a text such as "0x1F" is Hex. */
-export const typeOf = (of: Value | undefined): string =>
+const typeOf = (of: Value | undefined): string =>
   typeof of === 'string' && /^0x[A-F0-9]+$/i.test(of) ? 'Hex' : typeName(of)
 
 const as: Operator = (_host, args) => {

@@ -99,10 +99,13 @@ const MILLISECONDS: Readonly<Record<string, number>> = { hour: 3_600_000, minute
 export const addTime = (time: number, spec: KrlMap): number => {
   const date = new Date(time)
   const day = date.getUTCDate()
-  date.setUTCMonth(date.getUTCMonth() + Math.round(total(spec, MONTHS)))
+  date.setUTCMonth(date.getUTCMonth() + nearest(total(spec, MONTHS)))
   if (date.getUTCDate() !== day) date.setUTCDate(0)
-  return date.getTime() + Math.round(total(spec, DAYS)) * DAY + total(spec, MILLISECONDS)
+  return date.getTime() + nearest(total(spec, DAYS)) * DAY + total(spec, MILLISECONDS)
 }
+
+/** The nearest whole number, halves away from 0. */
+const nearest = (number: number): number => Math.sign(number) * Math.round(Math.abs(number))
 
 const total = (spec: KrlMap, units: Readonly<Record<string, number>>): number =>
   Object.entries(units).reduce((sum, [unit, size]) => {

@@ -551,7 +551,7 @@ describe('progress', () => {
       const after = advance(nary('and', ...alike), state, seen('a', { n: 'x' }), () => true)
       state = after.state
       fired += Number(after.selected)
-      expect(state?.at.length ?? 0).toBeLessThanOrEqual(256)
+      expect(state?.at.length ?? 0).toBeLessThanOrEqual(128)
     }
     expect(fired).toBe(1)
     expect(played(nary('and', ...Array.from({ length: 20 }, () => a)), 'a'.repeat(20))).toBe(`${'a'.repeat(19)}A`)

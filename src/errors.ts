@@ -76,6 +76,8 @@ export const errors = {
   'pico.moved': row('caller', 308, null),
   'pico.frozen': later('machine'),
   'pico.remote': caller(409),
+  'pico.unborn': caller(409),
+  'pico.state': caller(409),
   'pico.destroyed': caller(404),
   'move.unknown': caller(404),
   'move.ticket': caller(403, 'e.p.req.denied'),

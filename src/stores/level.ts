@@ -12,6 +12,9 @@ import { damagedLog } from './level-log.ts'
 const PROBE_BYTES = 64 * 1024
 
 type Bytes = Uint8Array
+interface Compactable {
+  compactRange(start: Bytes, end: Bytes): Promise<void>
+}
 const encodings = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
 export class LevelStore implements Store {
@@ -26,6 +29,7 @@ export class LevelStore implements Store {
 
   /** Throws `store.locked` (a live process has it) or `store.corrupt` (place.file names what is damaged). */
   async open(): Promise<void> {
+    if (this.db) return
     await mkdir(this.folder, { recursive: true, mode: 0o700 })
     const db = new Level<Bytes, Bytes>(this.folder, { ...encodings, compression: false, writeBufferSize: 16 << 20 })
     try {
@@ -57,7 +61,9 @@ export class LevelStore implements Store {
 
   async range(gte: Bytes, lt: Bytes, limit = -1): Promise<{ key: Bytes; value: Bytes }[]> {
     try {
-      const found = await this.opened().iterator({ gte, lt, limit: Number.isFinite(limit) ? limit : -1 }).all()
+      const found = await this.opened()
+        .iterator({ gte, lt, limit: Number.isFinite(limit) ? limit : -1 })
+        .all()
       return found.map(([key, value]) => ({ key, value }))
     } catch (cause) {
       throw fault(cause, this.folder)
@@ -82,7 +88,8 @@ export class LevelStore implements Store {
 
   async compact(gte: Bytes, lt: Bytes): Promise<void> {
     try {
-      await this.opened().compactRange(gte, lt)
+      // In Node, `level` is classic-level, whose type it does not show.
+      await (this.opened() as unknown as Compactable).compactRange(gte, lt)
     } catch (cause) {
       throw fault(cause, this.folder)
     }
@@ -125,17 +132,28 @@ export class LevelStore implements Store {
 }
 
 const corrupt = (file: string, cause: unknown): PicoError =>
-  new PicoError('store.corrupt', `The store is damaged in ${file}: restore the home from a backup.`, { file }, { cause })
+  new PicoError(
+    'store.corrupt',
+    `The store is damaged in ${file}: restore the home from a backup.`,
+    { file },
+    { cause },
+  )
 
 async function newestManifest(folder: string): Promise<string> {
   const names = await readdir(folder).catch(() => [])
-  return names.filter(name => name.startsWith('MANIFEST-')).sort().at(-1) ?? 'CURRENT'
+  return (
+    names
+      .filter(name => name.startsWith('MANIFEST-'))
+      .sort()
+      .at(-1) ?? 'CURRENT'
+  )
 }
 
 // abstract-level wraps the binding's error as `cause`, and LevelDB tells its own kinds apart by text only.
 function textOf(thrown: unknown): string {
   const parts: string[] = []
-  for (let e = thrown; e instanceof Error; e = e.cause) parts.push(String((e as { code?: string }).code ?? ''), e.message)
+  for (let e = thrown; e instanceof Error; e = e.cause)
+    parts.push(String((e as { code?: string }).code ?? ''), e.message)
   return parts.join(' ')
 }
 

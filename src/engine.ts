@@ -1,0 +1,688 @@
+// The embedded driver (DESIGN 4): a queue per pico over one store. It owns mailbox, placement, commit and timers; what a
+// stimulus means is the core's. Commit, then acknowledge, then deliver (law L3).
+
+import type { CompiledRuleset } from '../krl/types.ts'
+import type { Vault } from '../wallet/vault.ts'
+import { Alarms } from './alarms.ts'
+import { CommitQueue } from './commit.ts'
+import { Custody } from './custody.ts'
+import { type Backoff, Dispatch, type Leaving } from './dispatch.ts'
+import { asPicoError, errorRow, isErrorCode, PicoError } from './errors.ts'
+import { Mailbox } from './mailbox.ts'
+import { Marks } from './marks.ts'
+import type {
+  Json,
+  Letter,
+  PicoId,
+  Query,
+  QueryOutcome,
+  Random,
+  RunQuery,
+  Step,
+  Stimulus,
+  Store,
+  View,
+  World,
+} from './ports.ts'
+import { type Answer, type Birth, type Clock, type Delivery, type Effect, type EngineFacts, Need } from './ports.ts'
+import { PicoRecords } from './records.ts'
+import { type Registered, Registry } from './registry.ts'
+import { type Head, type InboxRecord, type Job, job, OWN, Resident, type Settled } from './resident.ts'
+import { type Purge, purge, purgeDue } from './seen.ts'
+import { type Committed, type Rejected, Steps } from './steps.ts'
+import { idBytes, pendingKey } from './stores/keys.ts'
+import { errorValue, Trial, type TrialLimits, type TrialWorld } from './trial.ts'
+
+export interface EngineLimits extends TrialLimits, Backoff, Purge {
+  /** Stimuli waiting per pico; one more is refused with `engine.busy`. */
+  readonly queue: number
+  /** Picos kept in memory when idle, and their rough size. */
+  readonly residents: number
+  readonly resident_bytes: number
+  /** How long a request waits for a frozen pico, ms. */
+  readonly frozen_ms: number
+}
+
+const standardLimits: EngineLimits = {
+  effect_ms: 10_000,
+  step_ms: 30_000,
+  reruns: 100,
+  first_ms: 1000,
+  longest_ms: 300_000,
+  dedupe_days: 7,
+  dedupe_ids: 1_000_000,
+  queue: 10_000,
+  residents: 2000,
+  resident_bytes: 256 << 20,
+  frozen_ms: 10_000,
+}
+
+/** A queue longer than this answers "accepted" from the inbox record instead of waiting for its turn. */
+const SHORT_QUEUE = 64
+const QUERY_DEPTH = 16
+/** After a failed write: when to look for what is pending again, ms. */
+const RESUME_MS = 1000
+/** How long a stop waits for steps in hand, ms. */
+const STOP_MS = 3000
+
+export interface EngineOptions {
+  readonly store: Store
+  readonly vault: Vault
+  readonly clock: Clock
+  readonly random: Random
+  readonly world: World
+  readonly step: Step
+  readonly runQuery: RunQuery
+  /** Compiled code by hash, if at hand; `loadCode` brings it there or throws `ruleset.missing`. */
+  readonly code: (hash: string) => CompiledRuleset | undefined
+  readonly loadCode?: (hash: string) => Promise<void>
+  /** Opens mail as it was received: on acceptance, and again after a restart. Must be safe to repeat. */
+  readonly toStimulus: (picoId: PicoId, stored: Json) => Promise<Stimulus | Rejected>
+  readonly facts: EngineFacts
+  readonly limits?: Partial<EngineLimits>
+  /** Version of what steps mean, kept in every commit. */
+  readonly semantics?: string
+  /** Lets the event loop turn; setImmediate unless told otherwise. */
+  readonly pause?: () => Promise<void>
+}
+
+/** What `on` tells. */
+export interface EngineEvents {
+  /** A step is on disk (or, without changes, ended): for live views and logs. */
+  committed: Committed
+  /** A message was refused and nothing written. */
+  rejected: { readonly picoId: PicoId; readonly reason: string; readonly from?: string }
+  /** An engine fault: our bug, or the disk. */
+  fault: { readonly picoId: PicoId | null; readonly fault: PicoError; readonly attempts: number }
+  /** Log records of a query. */
+  queried: { readonly picoId: PicoId; readonly query: Query; readonly log: QueryLog }
+  /** A pico came, went, or changed its status. */
+  registry: { readonly picoId: PicoId; readonly status: Registered['status'] | 'gone' }
+}
+type Reading<T> = { readonly value: T } | Extract<QueryOutcome, { need: unknown }>
+type QueryLog = Extract<QueryOutcome, { answer: unknown }>['log']
+type Listener<K extends keyof EngineEvents> = (event: EngineEvents[K]) => void
+
+export class Engine {
+  readonly limits: EngineLimits
+  /** Freezing, moving, destroying. */
+  readonly custody: Custody
+  private readonly options: EngineOptions
+  private readonly clock: Clock
+  private readonly store: Store
+  private readonly registry: Registry
+  private readonly commit: CommitQueue
+  private readonly mailbox: Mailbox<Resident>
+  private readonly steps: Steps
+  private readonly dispatch: Dispatch
+  private readonly alarms: Alarms
+  private readonly marks: Marks
+  private readonly trials: TrialWorld
+  private readonly residents = new Map<PicoId, Resident>()
+  private readonly creating = new Map<PicoId, Promise<Json>>()
+  private readonly listeners: { [K in keyof EngineEvents]: Set<Listener<K>> } = {
+    committed: new Set(),
+    rejected: new Set(),
+    fault: new Set(),
+    queried: new Set(),
+    registry: new Set(),
+  }
+  private state: 'new' | 'running' | 'stopped' = 'new'
+  private resuming: Promise<void> = Promise.resolve()
+
+  constructor(options: EngineOptions) {
+    const { store, clock, vault } = options
+    this.options = options
+    this.limits = { ...standardLimits, ...options.limits }
+    this.clock = clock
+    this.store = store
+    this.registry = new Registry(store, vault)
+    this.commit = new CommitQueue(store, clock, fault => this.dropAll(fault))
+    this.alarms = new Alarms(clock, (picoId, found) => this.ring(picoId, found))
+    this.marks = new Marks(store, (name, value) => this.registry.namedWrite(name, value))
+    this.trials = {
+      clock,
+      random: options.random,
+      facts: options.facts,
+      limits: this.limits,
+      code: options.code,
+      loadCode: options.loadCode ?? (async () => undefined),
+      ask: effect => this.ask(effect),
+      perform: effect => this.perform(effect),
+    }
+    this.dispatch = new Dispatch(
+      clock,
+      this.limits,
+      (letter, from, found) => this.deliver(letter, from, found),
+      (from, letter, how) => this.left(from, letter, how),
+    )
+    this.steps = this.makeSteps()
+    const pause = options.pause ?? (() => new Promise<void>(resolve => setImmediate(resolve)))
+    this.mailbox = new Mailbox(resident => this.steps.turn(resident), pause)
+    this.custody = this.makeCustody()
+  }
+
+  // ---- life --------------------------------------------------------------------------------------------------
+
+  /** Opens the store and begins to serve; letters, mail and alarms left from before are taken up in the background. */
+  async start(): Promise<void> {
+    await this.store.open()
+    await this.marks.start(this.registry.named('mark'))
+    this.state = 'running'
+    this.dispatch.start()
+    this.resuming = this.resume(true)
+  }
+
+  /** Ends: steps in hand finish, those that wait for an effect are given up, all is synced, the store is closed. */
+  async stop(): Promise<void> {
+    if (this.state !== 'running') return
+    this.state = 'stopped'
+    this.steps.stop()
+    this.dispatch.stop()
+    this.alarms.stop()
+    const stopping = new PicoError('engine.stopping', 'The engine stops; nothing was done. Try again.')
+    for (const resident of this.residents.values()) {
+      this.dispatch.release(resident)
+      for (const waiting of resident.queue.splice(0)) if (!waiting.record) waiting.settle(stopping)
+      if (resident.waiting && !resident.inHand?.record) resident.inHand?.settle(stopping)
+    }
+    await this.resuming
+    await this.handsDown()
+    await this.custody.idle()
+    await this.commit.idle()
+    await this.store.close()
+  }
+
+  // Steps that only wait for the disk get some time to end.
+  private async handsDown(): Promise<void> {
+    const end = this.clock.now() + STOP_MS
+    const working = () => [...this.residents.values()].some(resident => resident.busy && !resident.waiting)
+    while (working() && this.clock.now() < end)
+      await new Promise<void>(resolve => this.clock.wake(this.clock.now() + 5, resolve))
+  }
+
+  on<K extends keyof EngineEvents>(event: K, listener: Listener<K>): () => void {
+    this.listeners[event].add(listener)
+    return () => this.listeners[event].delete(listener)
+  }
+
+  // ---- stimuli -----------------------------------------------------------------------------------------------
+
+  /** Gives a stimulus to a pico. `applied`: its answer, once on disk with all its effects. `accepted`: the same, or
+   *  `{accepted: true}` once it is on disk and will be applied. `{error: …}` in an answer is the core's refusal.
+   *  Throws pico.unknown, pico.moved, pico.frozen, engine.busy, engine.stopping, store.unavailable, engine.fault. */
+  async submit(picoId: PicoId, stimulus: Stimulus, wait: 'accepted' | 'applied'): Promise<Json> {
+    const settled = await this.enqueue(picoId, stimulus, { early: wait === 'accepted' })
+    if (settled.state === 'accepted') return { accepted: true }
+    if (settled.state === 'applied') return settled.answer
+    return settled.answer ?? { error: { code: settled.reason, message: 'Refused.' } }
+  }
+
+  /** Takes mail for a pico: opens and checks it, then applies it, or keeps it as received when that would take long.
+   *  `claim`: letters that answer it (`Done.replies`) come back with the result instead of leaving by the outbox. */
+  async accept(picoId: PicoId, stored: Json, claim = false): Promise<Settled> {
+    const { status } = this.resident(picoId)
+    if (status === 'retired') return this.enqueue(picoId, undefined, { early: true, stored })
+    const opened = await this.options.toStimulus(picoId, stored)
+    if ('rejected' in opened) {
+      this.tell('rejected', { picoId, ...opened.rejected })
+      return { state: 'rejected', ...opened.rejected }
+    }
+    return this.enqueue(picoId, opened, { early: !claim, claim, stored })
+  }
+
+  private enqueue(picoId: PicoId, stimulus: Stimulus | undefined, how: Partial<Job>): Promise<Settled> {
+    return new Promise((resolve, reject) => {
+      const settle: Job['settle'] = result => (result instanceof PicoError ? reject(result) : resolve(result))
+      this.place(this.resident(picoId), job(stimulus, { ...how, settle }))
+    })
+  }
+
+  /** Puts a job where the pico's status says. */
+  private place(resident: Resident, placed: Job): void {
+    if (this.state !== 'running') throw new PicoError('engine.stopping', 'The engine is not running.')
+    if (resident.queue.length >= this.limits.queue)
+      throw new PicoError('engine.busy', 'Too much waits for this pico.', { retryAfter_s: 1 })
+    const { status, loading, waiting, queue } = resident
+    if (status === 'destroying') throw new PicoError('pico.destroyed', 'The pico is being deleted.')
+    if (status === 'inert') throw new PicoError('pico.unknown', 'No such pico here.')
+    if (status === 'retired' && placed.stored === undefined) throw this.moved(resident.picoId)
+    if (loading || status === 'live') {
+      queue.push(placed)
+      if (placed.early && !loading && (waiting || queue.length > SHORT_QUEUE)) this.steps.keep(resident, placed)
+      this.mailbox.add(resident)
+    } else if (placed.stored !== undefined) this.steps.keep(resident, placed, OWN.held)
+    else this.placeFrozen(resident, placed)
+  }
+
+  private placeFrozen(resident: Resident, placed: Job): void {
+    resident.queue.push(placed)
+    this.clock.wake(this.clock.now() + this.limits.frozen_ms, () => {
+      const at = this.residents.get(resident.picoId)?.queue.indexOf(placed) ?? -1
+      const { status } = this.residents.get(resident.picoId) ?? resident
+      if (at < 0 || status === 'live') return
+      this.residents.get(resident.picoId)?.queue.splice(at, 1)
+      placed.settle(new PicoError('pico.frozen', 'The pico is moving; try again.', { retryAfter_s: 1 }))
+    })
+  }
+
+  private moved(picoId: PicoId): PicoError {
+    return new PicoError('pico.moved', 'The pico lives on another engine now.', this.registry.get(picoId)?.tombstone)
+  }
+
+  // ---- reading -----------------------------------------------------------------------------------------------
+
+  /** Answers from one synced state, whatever steps are doing (law L9). Throws pico.unknown, pico.moved, store.*. */
+  async query(picoId: PicoId, query: Query): Promise<Answer> {
+    if (query.depth > QUERY_DEPTH) return TOO_DEEP
+    const { status } = this.resident(picoId)
+    if (status === 'retired') throw this.moved(picoId)
+    if (status !== 'live' && status !== 'frozen') throw new PicoError('pico.unknown', 'No such pico here.')
+    const { runQuery } = this.options
+    const outcome = await this.consistent(picoId, (view, trial) => {
+      const ended = runQuery(view, query, trial.given)
+      return 'need' in ended ? ended : { value: ended }
+    })
+    if (outcome.log.length > 0) this.tell('queried', { picoId, query, log: outcome.log })
+    return outcome.answer
+  }
+
+  /** Reads from one synced state; `fn` may run more than once. */
+  read<T>(picoId: PicoId, fn: (view: View) => T): Promise<T> {
+    return this.consistent(picoId, view => ({ value: fn(view) }))
+  }
+
+  private async consistent<T>(picoId: PicoId, run: (view: View, trial: Trial) => Reading<T>): Promise<T> {
+    for (;;) {
+      const resident = this.resident(picoId)
+      const trial = new Trial(this.trials, resident.sealer)
+      const attempt = (view: View): Reading<T> => {
+        try {
+          return run(view, trial)
+        } catch (thrown) {
+          if (thrown instanceof Need) return { need: thrown.effects, answers: trial.given.answers }
+          throw thrown
+        }
+      }
+      let reading = attempt(resident.records.synced)
+      if ('value' in reading) return reading.value
+      const { view, release } = resident.records.snapshot()
+      try {
+        while ('need' in reading && !resident.dropped) {
+          await trial.answer(reading.need, reading.answers, resident.records)
+          if (!resident.dropped) reading = attempt(view)
+        }
+      } finally {
+        release()
+      }
+      if ('value' in reading) return reading.value
+    }
+  }
+
+  /** Pico of `key:<recipient key>` or `eci:<eci>`, from synced binds. */
+  lookup(key: string): PicoId | undefined {
+    return this.registry.lookup(key)
+  }
+
+  /** Undefined when there never was one, or it is gone. */
+  registered(picoId: PicoId): Registered | undefined {
+    return this.registry.get(picoId)
+  }
+
+  /** All picos of this engine in order of creation, moved and arriving ones included: see `status`. */
+  picos(): Promise<Registered[]> {
+    return this.registry.list()
+  }
+
+  // ---- making ------------------------------------------------------------------------------------------------
+
+  /** Makes a pico: keys, registry, its first step, in one commit. The first step's answer; for one that is here already
+   *  `{picoId, existing: true}`, so a repeated letter does no harm. */
+  createPico(birth: Birth, id: string = birth.picoId): Promise<Json> {
+    const { picoId } = birth
+    const running = this.creating.get(picoId)
+    if (running) return running
+    if (this.registry.get(picoId)) return Promise.resolve({ picoId, existing: true })
+    const made = this.create(birth, id).finally(() => this.creating.delete(picoId))
+    this.creating.set(picoId, made)
+    return made
+  }
+
+  private async create(birth: Birth, id: string): Promise<Json> {
+    const { picoId } = birth
+    const { vault } = this.options
+    const wrapped = vault.newKeys(picoId)
+    const sealer = vault.pico(picoId, wrapped)
+    if (!sealer) throw new PicoError('engine.fault', 'Fresh keys do not open.')
+    const { registered, writes } = this.registry.add(picoId, 'live', wrapped, this.clock.now())
+    const resident = new Resident(picoId, sealer, new PicoRecords(this.store, sealer, idBytes(picoId)), 'live', FIRST)
+    for (const group of [OWN.inbox, OWN.held, OWN.outbox]) resident.records.assumeEmpty(group)
+    this.steps.birth(resident, { registered, writes })
+    this.keepResident(resident)
+    const answer = await this.submit(picoId, { kind: 'create', id, birth }, 'applied')
+    if (this.registry.get(picoId)) this.tell('registry', { picoId, status: 'live' })
+    return answer
+  }
+
+  // ---- residents ---------------------------------------------------------------------------------------------
+
+  private resident(picoId: PicoId): Resident {
+    const found = this.residents.get(picoId)
+    if (found) {
+      this.residents.delete(picoId)
+      this.residents.set(picoId, found)
+      return found
+    }
+    if (this.state !== 'running') throw new PicoError('engine.stopping', 'The engine is not running.')
+    const registered = this.registry.get(picoId)
+    if (!registered) throw new PicoError('pico.unknown', 'No such pico here.')
+    const sealer = this.registry.sealer(picoId)
+    const records = new PicoRecords(this.store, sealer, idBytes(picoId))
+    const head = (records.synced.get(OWN.head, 'head') as unknown as Head | undefined) ?? FIRST
+    const resident = new Resident(picoId, sealer, records, registered.status, head)
+    this.keepResident(resident)
+    if (this.registry.isPending(picoId)) {
+      resident.flagged = true
+      resident.loading = true
+      void this.takeUp(resident)
+    } else for (const group of [OWN.inbox, OWN.held, OWN.outbox]) records.assumeEmpty(group)
+    return resident
+  }
+
+  private keepResident(resident: Resident): void {
+    const { picoId, head } = resident
+    this.commit.expect({ picoId, seq: head.seq, epoch: head.epoch })
+    this.residents.set(picoId, resident)
+    if (this.residents.size > this.limits.residents) this.evict()
+  }
+
+  // Oldest first, idle ones only. A tenth more than needed, so that it is not done for every pico that comes.
+  private evict(): void {
+    const enough = Math.floor(this.limits.residents * 0.9)
+    let bytes = 0
+    for (const resident of this.residents.values()) bytes += resident.records.bytes
+    for (const resident of this.residents.values()) {
+      if (this.residents.size <= enough && bytes <= this.limits.resident_bytes) return
+      if (!resident.idle) continue
+      bytes -= resident.records.bytes
+      if (resident.flagged && resident.status === 'live')
+        this.commit.trail([{ key: pendingKey(resident.pico), value: undefined }])
+      this.drop(resident)
+    }
+  }
+
+  private drop(resident: Resident): void {
+    resident.dropped = true
+    this.dispatch.release(resident)
+    this.residents.delete(resident.picoId)
+    this.commit.forget(resident.picoId)
+  }
+
+  // A batch failed: what is on disk is unknown until the store has read its log again, so nothing in memory counts.
+  private dropAll(fault: PicoError): void {
+    const dropped = [...this.residents.values()]
+    for (const resident of dropped) this.drop(resident)
+    this.registry.reset()
+    this.tell('fault', { picoId: null, fault, attempts: 0 })
+    for (const { picoId, queue } of dropped)
+      for (const waiting of queue) if (!waiting.record) this.again(picoId, waiting)
+    this.clock.wake(this.clock.now() + RESUME_MS, () => {
+      if (this.state === 'running') this.resuming = this.resuming.then(() => this.resume(false))
+    })
+  }
+
+  private again(picoId: PicoId, waiting: Job): void {
+    try {
+      this.place(this.resident(picoId), waiting)
+    } catch (thrown) {
+      waiting.settle(asPicoError(thrown))
+    }
+  }
+
+  // Mail and letters that lay on disk, in their order, before anything new.
+  private async takeUp(resident: Resident): Promise<void> {
+    const { records, picoId } = resident
+    try {
+      await Promise.all([OWN.inbox, OWN.held, OWN.outbox].map(group => records.load(group)))
+    } catch (thrown) {
+      this.tell('fault', { picoId, fault: asPicoError(thrown), attempts: 0 })
+      this.clock.wake(this.clock.now() + RESUME_MS, () => {
+        if (!resident.dropped && this.state === 'running') void this.takeUp(resident)
+      })
+      return
+    }
+    if (resident.dropped || this.state !== 'running') return
+    const mail = [...this.mailOf(resident, OWN.inbox), ...this.mailOf(resident, OWN.held)]
+    const letters = records.synced
+      .list(OWN.outbox)
+      .map(([, value]) => value as unknown as { n: number; letter: Letter })
+    resident.nextInbox = 1 + Math.max(-1, ...mail.map(({ n }) => n))
+    resident.nextLetter = 1 + Math.max(-1, ...letters.map(({ n }) => n))
+    resident.loading = false
+    const arrived = resident.queue.splice(0)
+    if (resident.status === 'live') {
+      for (const { found } of mail) resident.queue.push(found)
+      this.mailbox.add(resident)
+    }
+    if (resident.status === 'live' || resident.status === 'destroying')
+      for (const { letter } of letters.sort((a, b) => a.n - b.n)) this.dispatch.add(resident, letter, true)
+    for (const waiting of arrived) this.again(picoId, waiting)
+    if (resident.status === 'destroying' && resident.lanes.size === 0) this.custody.erase(resident)
+  }
+
+  private mailOf(resident: Resident, group: string): { n: number; found: Job }[] {
+    const mail = resident.records.synced.list(group).map(([leaf, value]) => {
+      const record = value as unknown as InboxRecord
+      const opened = 'stimulus' in record ? record.stimulus : undefined
+      const stored = 'stored' in record ? record.stored : undefined
+      return { n: record.n, found: job(opened, { stored, record: { group, leaf }, recovered: true }) }
+    })
+    return mail.sort((a, b) => a.n - b.n)
+  }
+
+  /** Takes up every pico of the pending index, one after the other. */
+  private async resume(alarmsToo: boolean): Promise<void> {
+    try {
+      if (alarmsToo) await this.alarms.start(this.store)
+      for await (const picoId of this.registry.pending()) {
+        if (this.state !== 'running') return
+        if (!this.registry.wrappedKeys(picoId)) this.custody.eraseRest(picoId)
+        else this.resident(picoId)
+        await this.options.pause?.()
+      }
+    } catch (thrown) {
+      this.tell('fault', { picoId: null, fault: asPicoError(thrown), attempts: 0 })
+    }
+  }
+
+  private ring(picoId: PicoId, found: boolean): void {
+    try {
+      const resident = this.resident(picoId)
+      if (resident.timerQueued || resident.status !== 'live') return
+      resident.timerQueued = true
+      const settle: Job['settle'] = result => {
+        resident.timerQueued = false
+        // What is on disk still stands; try again.
+        if (result instanceof PicoError && this.state === 'running')
+          this.alarms.set(picoId, this.clock.now() + RESUME_MS)
+      }
+      this.place(resident, job({ kind: 'timer' }, { recovered: found, settle }))
+    } catch (thrown) {
+      const fault = asPicoError(thrown)
+      this.tell('fault', { picoId, fault, attempts: 0 })
+      if (errorRow(fault.code).retry && this.state === 'running') this.alarms.set(picoId, this.clock.now() + RESUME_MS)
+    }
+  }
+
+  // ---- letters -----------------------------------------------------------------------------------------------
+
+  private async deliver(letter: Letter, from: Resident, found: boolean): Promise<Delivery> {
+    const { body } = letter
+    const outside = () => this.options.world.deliver(letter, from.picoId)
+    if (body.kind === 'create') {
+      const answer = await this.createPico(body.birth, letter.id)
+      if (this.registry.get(body.birth.picoId)) return { taken: true, answer }
+      return refusal(answer) ?? { refused: 'pico.unborn' }
+    }
+    if (body.kind === 'event') return (await this.deliverEvent(letter.id, body, found)) ?? outside()
+    if (body.kind !== 'delete') return outside()
+    const there = this.registry.get(body.picoId)
+    if (!there || there.status === 'destroying') return { taken: true }
+    if (there.status !== 'live') return there.status === 'frozen' ? { retry: 'pico.frozen' } : outside()
+    const command = { kind: 'command', id: letter.id, name: 'delete', args: { eci: body.eci } } as const
+    const answer = await this.submit(body.picoId, command, 'applied')
+    return refusal(answer) ?? { taken: true }
+  }
+
+  /** Undefined: not for a pico of this engine. The letter's id makes the event apply once (law L4). */
+  private async deliverEvent(
+    id: string,
+    body: Extract<Letter['body'], { kind: 'event' }>,
+    found: boolean,
+  ): Promise<Delivery | undefined> {
+    const picoId = this.here(body.eci, body.host)
+    if (picoId === undefined) return undefined
+    const { eci, domain, name, attrs } = body
+    try {
+      const stimulus: Stimulus = { kind: 'event', id, eci, outside: false, domain, name, attrs }
+      const settled = await this.enqueue(picoId, stimulus, { early: true, recovered: found })
+      return (settled.state === 'applied' && refusal(settled.answer)) || { taken: true }
+    } catch (thrown) {
+      const fault = asPicoError(thrown)
+      if (fault.code === 'pico.moved') return undefined
+      return errorRow(fault.code).retry ? { retry: fault.code } : { refused: fault.code }
+    }
+  }
+
+  /** The pico of this engine that an ECI leads to; none when it has moved away. */
+  private here(eci: string, host: string | undefined): PicoId | undefined {
+    if (host !== undefined && host !== this.options.facts.baseUrl) return undefined
+    const picoId = this.registry.lookup(`eci:${eci}`)
+    const status = picoId && this.registry.get(picoId)?.status
+    return status === 'live' || status === 'frozen' ? picoId : undefined
+  }
+
+  private left(from: Resident, letter: Letter, how: Leaving): void {
+    const { body, report, id } = letter
+    const raises = body.kind === 'http' && (body.autoraise !== undefined || body.autosend !== undefined)
+    if (report || raises) {
+      const gone = { group: OWN.outbox, leaf: id, value: undefined }
+      if (from.status === 'live')
+        this.again(from.picoId, job({ kind: 'letter', letterId: id, ...how }, { also: [gone] }))
+      // A frozen pico hears of it where it wakes: the letter stays and leaves again from there.
+      if (from.status !== 'destroying') return
+    }
+    this.commit.trail([from.records.discard(OWN.outbox, id)])
+    if (from.status === 'destroying' && from.lanes.size === 0) this.custody.erase(from)
+  }
+
+  // ---- effects -----------------------------------------------------------------------------------------------
+
+  /** A query to a pico of this engine, at once, if all that it reads is in memory. */
+  private ask(effect: Effect): Answer | undefined {
+    if (effect.kind !== 'query') return undefined
+    if (effect.depth > QUERY_DEPTH) return TOO_DEEP
+    const picoId = this.here(effect.eci, effect.host)
+    if (picoId === undefined) return undefined
+    const resident = this.resident(picoId)
+    const query = innerQuery(effect)
+    try {
+      const { given } = new Trial(this.trials, resident.sealer)
+      const outcome = this.options.runQuery(resident.records.synced, query, given)
+      if ('need' in outcome) return undefined
+      if (outcome.log.length > 0) this.tell('queried', { picoId, query, log: outcome.log })
+      return outcome.answer
+    } catch (thrown) {
+      if (thrown instanceof Need) return undefined
+      return { error: errorValue(asPicoError(thrown)) }
+    }
+  }
+
+  private async perform(effect: Effect): Promise<Answer> {
+    const picoId = effect.kind === 'query' ? this.here(effect.eci, effect.host) : undefined
+    if (effect.kind !== 'query' || picoId === undefined) return this.options.world.perform(effect)
+    return this.query(picoId, innerQuery(effect))
+  }
+
+  // ---- parts -------------------------------------------------------------------------------------------------
+
+  private tell<K extends keyof EngineEvents>(event: K, what: EngineEvents[K]): void {
+    for (const listener of this.listeners[event]) listener(what)
+  }
+
+  private makeSteps(): Steps {
+    const { clock, commit, registry, alarms, marks, options } = this
+    return new Steps({
+      clock,
+      commit,
+      registry,
+      alarms,
+      marks,
+      trial: this.trials,
+      step: options.step,
+      semantics: options.semantics ?? '1',
+      toStimulus: options.toStimulus,
+      mailbox: () => this.mailbox,
+      dispatch: () => this.dispatch,
+      again: (picoId, waiting) => this.again(picoId, waiting),
+      committed: event => {
+        this.tell('committed', event)
+        this.purgeWhenDue(event.picoId)
+      },
+      rejected: event => this.tell('rejected', event),
+      fault: event => this.tell('fault', event),
+      destroy: resident => this.custody.leave(resident),
+      unborn: resident => this.drop(resident),
+    })
+  }
+
+  private purgeWhenDue(picoId: PicoId): void {
+    const resident = this.residents.get(picoId)
+    if (!resident || this.state !== 'running' || !purgeDue(resident, this.clock.now(), this.limits)) return
+    purge(resident, this.store, this.commit, this.clock, this.limits).catch(thrown =>
+      this.tell('fault', { picoId, fault: asPicoError(thrown), attempts: 0 }),
+    )
+  }
+
+  private makeCustody(): Custody {
+    const { clock, commit, registry, alarms, dispatch, store } = this
+    return new Custody({
+      clock,
+      commit,
+      registry,
+      alarms,
+      dispatch,
+      store,
+      resident: picoId => this.resident(picoId),
+      loaded: picoId => this.residents.get(picoId),
+      drop: resident => this.drop(resident),
+      again: (picoId, waiting) => this.again(picoId, waiting),
+      keep: (resident, waiting, group) => this.steps.keep(resident, waiting, group),
+      tell: event => this.tell('registry', event),
+      fault: fault => this.tell('fault', { picoId: null, fault, attempts: 0 }),
+    })
+  }
+}
+
+const FIRST: Head = { seq: 0, epoch: 0, stimulus: null, at: 0, semantics: '1', rulesets: null, alarm: null, purged: 0 }
+
+const TOO_DEEP: Answer = { error: { code: 'query.depth', message: 'Queries ask queries too deeply.' } }
+
+const innerQuery = (effect: Extract<Effect, { kind: 'query' }>): Query => ({
+  eci: effect.eci,
+  outside: false,
+  rid: effect.rid,
+  name: effect.name,
+  args: effect.args,
+  depth: effect.depth,
+})
+
+/** An answer that refuses its sender (not one where a rule failed: that was taken). */
+function refusal(answer: Json): Delivery | undefined {
+  const error = answer !== null && typeof answer === 'object' && !Array.isArray(answer) ? answer['error'] : undefined
+  const code = error !== null && typeof error === 'object' && !Array.isArray(error) ? error?.['code'] : undefined
+  if (typeof code !== 'string' || !isErrorCode(code)) return undefined
+  const { fault, retry } = errorRow(code)
+  if (fault !== 'caller') return undefined
+  return retry ? { retry: code } : { refused: code }
+}

@@ -1,0 +1,270 @@
+// The records of one pico in memory: what is on disk, what is applied but not yet synced, and the views on both. Steps
+// see the newest; queries see what is synced, and one that waits keeps the state it began with (laws L3, L9).
+// Values are sealed and names hashed on the way out, opened on the way in (law L7).
+
+import { strict as assert } from 'node:assert'
+import type { Sealer } from '../wallet/vault.ts'
+import { PicoError } from './errors.ts'
+import { type Json, Need, type RecordChange, type Store, type View, type Write } from './ports.ts'
+import { after, endOf, groupStart, recordKey } from './stores/keys.ts'
+
+interface Group {
+  readonly start: Uint8Array
+  /** Every record is in `leaves`; before that an undefined leaf is one known to be absent. */
+  complete: boolean
+  readonly leaves: Map<string, Json | undefined>
+  rows: (readonly [string, Json])[] | undefined
+}
+
+type Unsynced = Map<string, { readonly value: Json | undefined; readonly version: number }>
+
+/** Records of a page while a group is loaded; between pages others run. */
+const PAGE = 1000
+/** Ids kept of groups that are never loaded whole. */
+const RECENT = 512
+
+/** Groups that grow without bound and are only ever asked for one leaf. */
+const pointOnly = (group: string): boolean => group.startsWith('seen/')
+
+export class PicoRecords {
+  /** What a step sees. */
+  readonly newest: View = { get: (g, l) => this.newestValue(g, l), list: g => this.newestRows(g) }
+  /** What a query sees. */
+  readonly synced: View = { get: (g, l) => this.syncedValue(g, l), list: g => this.syncedRows(g) }
+  /** Rough size in memory. */
+  bytes = 0
+
+  private readonly store: Store
+  private readonly sealer: Pick<Sealer, 'storeName' | 'seal' | 'open'>
+  private readonly pico: Uint8Array
+  private readonly groups = new Map<string, Group>()
+  private readonly unsynced = new Map<string, Unsynced>()
+  private readonly loads = new Map<string, Promise<void>>()
+  private readonly snapshots = new Set<Snapshot>()
+  private readonly recent = new Map<string, Json | undefined>()
+  private version = 0
+
+  constructor(store: Store, sealer: Pick<Sealer, 'storeName' | 'seal' | 'open'>, pico: Uint8Array) {
+    this.store = store
+    this.sealer = sealer
+    this.pico = pico
+  }
+
+  /** Seals changes. Nothing is changed before `lay`; throws what reading the disk throws. */
+  prepare(changes: readonly RecordChange[]): Write[] {
+    return changes.map(({ group, leaf, value }): Write => {
+      // The state before stays at hand until the sync: queries read it, and snapshots keep it.
+      if (!pointOnly(group)) this.syncedValue(group, leaf)
+      const key = this.key(group, leaf)
+      return { key, value: value === undefined ? undefined : this.seal(key, group, leaf, value) }
+    })
+  }
+
+  /** Lays prepared changes over the newest state; `merge` with the version returned must follow when they are on disk. */
+  lay(changes: readonly RecordChange[]): number {
+    const version = ++this.version
+    for (const { group, leaf, value } of changes) {
+      let own = this.unsynced.get(group)
+      if (!own) {
+        own = new Map()
+        this.unsynced.set(group, own)
+      }
+      own.set(leaf, { value, version })
+    }
+    return version
+  }
+
+  /** The changes of `version` are on disk. In order of version. */
+  merge(changes: readonly RecordChange[], version: number): void {
+    for (const { group, leaf, value } of changes) {
+      const own = this.unsynced.get(group)
+      if (own?.get(leaf)?.version === version) {
+        own.delete(leaf)
+        if (own.size === 0) this.unsynced.delete(group)
+      }
+      if (pointOnly(group)) this.remember(group, leaf, value)
+      else this.settle(this.group(group), group, leaf, value)
+    }
+  }
+
+  /** Takes a record out of memory at once; the write that removes it from the disk may trail. */
+  discard(group: string, leaf: string): Write {
+    if (pointOnly(group)) this.recent.delete(`${group}\0${leaf}`)
+    else this.settle(this.group(group), group, leaf, undefined)
+    return { key: this.key(group, leaf), value: undefined }
+  }
+
+  /** Brings a whole group into memory. Records that changed meanwhile are newer than the pages and stay. */
+  load(group: string): Promise<void> {
+    const running = this.loads.get(group)
+    if (running) return running
+    const load = this.loadPages(group).finally(() => this.loads.delete(group))
+    this.loads.set(group, load)
+    return load
+  }
+
+  /** Says that a group is known to hold nothing, without looking. */
+  assumeEmpty(group: string): void {
+    this.group(group).complete = true
+  }
+
+  /** A view of the synced state as it is now, for a query that must wait. `release` it. */
+  snapshot(): { view: View; release: () => void } {
+    const snapshot = new Snapshot(this.synced)
+    this.snapshots.add(snapshot)
+    return { view: snapshot, release: () => this.snapshots.delete(snapshot) }
+  }
+
+  /** Nothing waits to be synced, loads, or is looked at. */
+  get quiet(): boolean {
+    return this.unsynced.size === 0 && this.loads.size === 0 && this.snapshots.size === 0
+  }
+
+  /** Store key of a record. */
+  key(group: string, leaf: string): Uint8Array {
+    return recordKey(this.group(group).start, this.sealer.storeName(`${group}\0${leaf}`))
+  }
+
+  /** First store key of a group's records. */
+  start(group: string): Uint8Array {
+    return this.group(group).start
+  }
+
+  /** Opens a record as it lies in the store. */
+  open(key: Uint8Array, sealed: Uint8Array): readonly [group: string, leaf: string, value: Json] {
+    const plain = this.sealer.open(key, sealed)
+    if (!plain)
+      throw new PicoError('store.corrupt', 'A record of a pico does not open with its key.', { file: 'record' })
+    return JSON.parse(Buffer.from(plain.buffer, plain.byteOffset, plain.length).toString('utf8'))
+  }
+
+  seal(key: Uint8Array, group: string, leaf: string, value: Json): Uint8Array {
+    return this.sealer.seal(key, Buffer.from(JSON.stringify([group, leaf, value]), 'utf8'))
+  }
+
+  private group(name: string): Group {
+    let group = this.groups.get(name)
+    if (!group) {
+      const start = groupStart(this.pico, this.sealer.storeName(name))
+      group = { start, complete: false, leaves: new Map(), rows: undefined }
+      this.groups.set(name, group)
+    }
+    return group
+  }
+
+  private newestValue(group: string, leaf: string): Json | undefined {
+    const own = this.unsynced.get(group)?.get(leaf)
+    return own ? own.value : this.syncedValue(group, leaf)
+  }
+
+  private newestRows(group: string): readonly (readonly [string, Json])[] {
+    const rows = this.syncedRows(group)
+    const own = this.unsynced.get(group)
+    return own
+      ? overlaid(
+          rows,
+          [...own].map(([leaf, { value }]) => [leaf, value]),
+        )
+      : rows
+  }
+
+  private syncedValue(name: string, leaf: string): Json | undefined {
+    if (pointOnly(name)) return this.recentValue(name, leaf)
+    const group = this.group(name)
+    const value = group.leaves.get(leaf)
+    if (value !== undefined || group.complete || group.leaves.has(leaf)) return value
+    const found = this.fetch(name, leaf)
+    group.leaves.set(leaf, found)
+    return found
+  }
+
+  private syncedRows(name: string): readonly (readonly [string, Json])[] {
+    assert(!pointOnly(name), 'ids seen are looked up, never listed')
+    const group = this.group(name)
+    if (!group.complete) throw new Need([{ kind: 'read', groups: [name] }])
+    group.rows ??= [...group.leaves] as (readonly [string, Json])[]
+    return group.rows
+  }
+
+  private recentValue(group: string, leaf: string): Json | undefined {
+    const name = `${group}\0${leaf}`
+    return this.recent.has(name) ? this.recent.get(name) : this.fetch(group, leaf)
+  }
+
+  private remember(group: string, leaf: string, value: Json | undefined): void {
+    this.recent.set(`${group}\0${leaf}`, value)
+    if (this.recent.size > RECENT) this.recent.delete(this.recent.keys().next().value as string)
+  }
+
+  private fetch(group: string, leaf: string): Json | undefined {
+    const key = this.key(group, leaf)
+    const sealed = this.store.get(key)
+    if (!sealed) return undefined
+    this.bytes += sealed.length
+    return this.open(key, sealed)[2]
+  }
+
+  private settle(group: Group, name: string, leaf: string, value: Json | undefined): void {
+    for (const snapshot of this.snapshots) snapshot.keep(name, leaf, group.leaves.get(leaf))
+    if (value === undefined && group.complete) group.leaves.delete(leaf)
+    else group.leaves.set(leaf, value)
+    group.rows = undefined
+  }
+
+  private async loadPages(name: string): Promise<void> {
+    const group = this.group(name)
+    const end = endOf(group.start)
+    for (let from = group.start; !group.complete; ) {
+      const page = await this.store.range(from, end, PAGE)
+      for (const { key, value } of page) {
+        const [, leaf, opened] = this.open(key, value)
+        this.bytes += value.length
+        if (!group.leaves.has(leaf)) group.leaves.set(leaf, opened)
+      }
+      const last = page.at(-1)
+      if (last && page.length === PAGE) from = after(last.key)
+      else group.complete = true
+    }
+    for (const [leaf, value] of group.leaves) if (value === undefined) group.leaves.delete(leaf)
+    group.rows = undefined
+  }
+}
+
+/** The synced state of one moment: what changes later is looked up in what it was. */
+class Snapshot implements View {
+  private readonly now: View
+  private readonly before = new Map<string, Map<string, Json | undefined>>()
+
+  constructor(now: View) {
+    this.now = now
+  }
+
+  get(group: string, leaf: string): Json | undefined {
+    const kept = this.before.get(group)
+    return kept?.has(leaf) ? kept.get(leaf) : this.now.get(group, leaf)
+  }
+
+  list(group: string): readonly (readonly [string, Json])[] {
+    const kept = this.before.get(group)
+    return kept ? overlaid(this.now.list(group), [...kept]) : this.now.list(group)
+  }
+
+  keep(group: string, leaf: string, value: Json | undefined): void {
+    let kept = this.before.get(group)
+    if (!kept) {
+      kept = new Map()
+      this.before.set(group, kept)
+    }
+    if (!kept.has(leaf)) kept.set(leaf, value)
+  }
+}
+
+function overlaid(
+  rows: readonly (readonly [string, Json])[],
+  over: readonly (readonly [string, Json | undefined])[],
+): (readonly [string, Json])[] {
+  const own = new Map(over)
+  const result = rows.filter(([leaf]) => !own.has(leaf))
+  for (const [leaf, value] of own) if (value !== undefined) result.push([leaf, value])
+  return result
+}

@@ -1,0 +1,451 @@
+// A job from its turn to its commit: run, need and rerun, one atomic batch, then answer, then deliver (laws L2, L3), and
+// the three ways a step ends (DESIGN 4): done, rule fault (the core's business), engine fault (tried five times).
+
+import type { Alarms } from './alarms.ts'
+import type { CommitQueue } from './commit.ts'
+import type { Dispatch } from './dispatch.ts'
+import { asPicoError, errorRow, PicoError } from './errors.ts'
+import type { Mailbox } from './mailbox.ts'
+import type { Marks } from './marks.ts'
+import type { RecordChange, Step, Stimulus, Write } from './ports.ts'
+import { type Clock, type Done, type Json, type LogRecord, Need, type Outcome, type PicoId } from './ports.ts'
+import type { Registered, Registry } from './registry.ts'
+import { type Claim, type Head, type InboxRecord, type Job, job, OWN, type Resident, type Settled } from './resident.ts'
+import { pendingKey } from './stores/keys.ts'
+import { errorValue, Trial, type TrialWorld } from './trial.ts'
+
+/** What a commit was, for the console's stream; sent when it is on disk. */
+export interface Committed {
+  readonly picoId: PicoId
+  readonly seq: number
+  readonly at: number
+  readonly stimulus: Stimulus
+  /** Groups that changed, the driver's own left out. */
+  readonly groups: readonly string[]
+  readonly log: readonly LogRecord[]
+}
+
+export interface Rejected {
+  readonly rejected: { readonly reason: string; readonly from?: string }
+}
+
+/** What steps need of the engine around them. */
+export interface StepsWorld {
+  readonly clock: Clock
+  readonly commit: CommitQueue
+  readonly registry: Registry
+  readonly alarms: Alarms
+  readonly trial: TrialWorld
+  readonly step: Step
+  readonly semantics: string
+  readonly toStimulus: (picoId: PicoId, stored: Json) => Promise<Stimulus | Rejected>
+  readonly marks: Marks
+  mailbox(): Mailbox<Resident>
+  dispatch(): Dispatch
+  /** Queues a job again after its pico's memory was dropped. */
+  again(picoId: PicoId, job: Job): void
+  committed(event: Committed): void
+  rejected(event: { picoId: PicoId; reason: string; from?: string }): void
+  fault(event: { picoId: PicoId; fault: PicoError; attempts: number }): void
+  /** The pico asked to be destroyed and that is on disk. */
+  destroy(resident: Resident): void
+  /** No pico of that id was made after all. */
+  unborn(resident: Resident): void
+}
+
+const MAX_ATTEMPTS = 5
+const FIRST_PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 30_000
+
+export class Steps {
+  private readonly world: StepsWorld
+  /** Registry writes of picos whose first commit is still to come. */
+  private readonly births = new Map<Resident, { registered: Registered; writes: Write[] }>()
+  private stopping = false
+
+  constructor(world: StepsWorld) {
+    this.world = world
+  }
+
+  /** From now on a step that waits is given up: its client hears `engine.stopping`, its record runs at the next start. */
+  stop(): void {
+    this.stopping = true
+  }
+
+  /** The first commit of this pico carries these writes. */
+  birth(resident: Resident, made: { registered: Registered; writes: Write[] }): void {
+    this.births.set(resident, made)
+  }
+
+  /** The mailbox gives this pico its turn. */
+  turn(resident: Resident): void {
+    const { dropped, busy, loading, status } = resident
+    if (dropped || busy || loading || status !== 'live' || this.stopping) return
+    const next = resident.queue.shift()
+    if (!next) return
+    resident.busy = true
+    resident.inHand = next
+    if (next.stimulus && !next.recovered) this.attempt(resident, next, next.stimulus)
+    else void this.recover(resident, next)
+  }
+
+  private kept(resident: Resident, kept: Job): Promise<void> {
+    return new Promise((resolve, reject) =>
+      this.keep(resident, kept, OWN.inbox, fault => (fault ? reject(fault) : resolve())),
+    )
+  }
+
+  /** Writes a queued job's record, so that it may be answered before its turn. `group`: inbox, or held when frozen. */
+  keep(
+    resident: Resident,
+    kept: Job,
+    group: string = OWN.inbox,
+    done: (fault: PicoError | undefined) => void = () => undefined,
+  ): void {
+    if (kept.record) return
+    const n = resident.nextInbox++
+    const leaf = String(n)
+    kept.record = { group, leaf }
+    const content = kept.stored === undefined ? { stimulus: kept.stimulus as Stimulus } : { stored: kept.stored }
+    const value = { n, at: this.world.clock.now(), ...content } as InboxRecord as unknown as Json
+    const changes: RecordChange[] = [{ group, leaf, value }]
+    const writes = resident.records.prepare(changes)
+    this.flag(resident, writes)
+    resident.unsynced++
+    const version = resident.records.lay(changes)
+    this.world.commit.enter(writes, undefined, fault => {
+      if (fault) {
+        kept.settle(fault)
+        return done(fault)
+      }
+      resident.unsynced--
+      resident.records.merge(changes, version)
+      kept.settle({ state: 'accepted' })
+      this.afterSync(resident)
+      done(undefined)
+    })
+  }
+
+  // ---- running ---------------------------------------------------------------------------------------------
+
+  // After a restart: the record is opened again, and a mark stands on disk while it runs, so that a record that kills
+  // the process is known at the next start.
+  private async recover(resident: Resident, found: Job): Promise<void> {
+    try {
+      if (!found.record && found.early) await this.kept(resident, found)
+      if (!found.stimulus) {
+        const opened = await this.world.toStimulus(resident.picoId, found.stored ?? null)
+        if (this.lost(resident, found)) return
+        if ('rejected' in opened) return this.reject(resident, found, opened.rejected, undefined)
+        found.stimulus = opened
+      }
+    } catch (thrown) {
+      if (!this.lost(resident, found)) this.failed(resident, found, thrown)
+      return
+    }
+    await this.attemptMarked(resident, found, found.stimulus)
+  }
+
+  private async attemptMarked(resident: Resident, running: Job, stimulus: Stimulus): Promise<void> {
+    const { marks } = this.world
+    // By its id where it has one: a letter that is delivered again is the same poison under another number.
+    const name = `${resident.picoId}/${stimulusId(stimulus) ?? running.record?.leaf ?? stimulus.kind}`
+    if (marks.poisonous(name)) {
+      if (this.lost(resident, running)) return
+      return this.bury(resident, running, new PicoError('engine.fault', 'The engine died of this twice.'))
+    }
+    await marks.around(name, () => {
+      if (!this.lost(resident, running)) this.attempt(resident, running, stimulus)
+    })
+  }
+
+  private attempt(resident: Resident, running: Job, stimulus: Stimulus): void {
+    running.trial ??= new Trial(this.world.trial, resident.sealer)
+    let outcome: Outcome
+    try {
+      outcome = this.run(resident, running.trial, stimulus)
+    } catch (thrown) {
+      return this.failed(resident, running, thrown)
+    }
+    if ('need' in outcome) return void this.wait(resident, running, outcome)
+    running.trial = undefined
+    try {
+      this.finish(resident, running, stimulus, outcome)
+    } catch (thrown) {
+      this.failed(resident, running, thrown)
+    }
+  }
+
+  private run(resident: Resident, trial: Trial, stimulus: Stimulus): Outcome {
+    try {
+      return this.world.step(resident.records.newest, stimulus, trial.given)
+    } catch (thrown) {
+      if (thrown instanceof Need) return { need: thrown.effects, answers: trial.given.answers }
+      throw thrown
+    }
+  }
+
+  private async wait(resident: Resident, running: Job, lacking: Extract<Outcome, { need: unknown }>): Promise<void> {
+    const awaits = Trial.awaits(lacking.need)
+    if (awaits) {
+      if (this.stopping) return this.release(resident, running)
+      resident.waiting = true
+      for (const queued of [running, ...resident.queue]) if (queued.early) this.keep(resident, queued)
+    }
+    try {
+      await (running.trial as Trial).answer(lacking.need, lacking.answers, resident.records)
+    } catch (thrown) {
+      resident.waiting = false
+      if (!this.lost(resident, running)) this.failed(resident, running, thrown)
+      return
+    }
+    resident.waiting = false
+    if (this.lost(resident, running)) return
+    if (this.stopping && awaits) return this.release(resident, running)
+    if (running.recovered) await this.attemptMarked(resident, running, running.stimulus as Stimulus)
+    else this.attempt(resident, running, running.stimulus as Stimulus)
+  }
+
+  // The pico's memory was dropped meanwhile: a job with a record is found again on disk, any other is queued anew.
+  private lost(resident: Resident, running: Job): boolean {
+    if (!resident.dropped) return false
+    running.trial = undefined
+    if (!running.record) this.world.again(resident.picoId, running)
+    return true
+  }
+
+  private release(resident: Resident, running: Job): void {
+    running.settle(new PicoError('engine.stopping', 'The engine stops; nothing was done. Try again.'))
+    resident.busy = false
+    resident.inHand = undefined
+  }
+
+  private next(resident: Resident): void {
+    resident.busy = false
+    resident.inHand = undefined
+    if (resident.queue.length > 0) this.world.mailbox().add(resident)
+  }
+
+  // ---- ends ------------------------------------------------------------------------------------------------
+
+  private finish(resident: Resident, ended: Job, stimulus: Stimulus, done: Done): void {
+    if (done.rejected) return this.reject(resident, ended, done.rejected, done.answer)
+    const birth = this.births.get(resident)
+    if (birth && done.changes.length === 0) {
+      this.births.delete(resident)
+      this.world.unborn(resident)
+      ended.settle({ state: 'applied', answer: done.answer, replies: [] })
+      return
+    }
+    if (writesNothing(ended, done) && stimulus.kind !== 'timer') {
+      this.whenSynced(resident, () => ended.settle({ state: 'applied', answer: done.answer, replies: [] }))
+      if (done.log.length > 0) this.tell(resident, stimulus, done)
+    } else this.commit(resident, ended, stimulus, done)
+    this.next(resident)
+  }
+
+  private reject(resident: Resident, ended: Job, why: Rejected['rejected'], answer: Json | undefined): void {
+    this.world.rejected({ picoId: resident.picoId, ...why })
+    if (ended.record) this.world.commit.trail([resident.records.discard(ended.record.group, ended.record.leaf)])
+    // What was refused may be known from a step that is not yet on disk: say nothing before it is.
+    const settled: Settled = { state: 'rejected', ...why, ...(answer === undefined ? {} : { answer }) }
+    this.whenSynced(resident, () => ended.settle(settled))
+    this.next(resident)
+  }
+
+  private whenSynced(resident: Resident, answer: () => void): void {
+    if (resident.unsynced === 0) answer()
+    else resident.afterSync.push(answer)
+  }
+
+  private afterSync(resident: Resident): void {
+    if (resident.unsynced === 0 && resident.afterSync.length > 0)
+      for (const answer of resident.afterSync.splice(0)) answer()
+  }
+
+  private failed(resident: Resident, broken: Job, thrown: unknown): void {
+    const fault = asPicoError(thrown)
+    const disk = errorRow(fault.code).retry && fault.code.startsWith('store.')
+    if (!disk) broken.attempts++
+    this.world.fault({ picoId: resident.picoId, fault, attempts: broken.attempts })
+    broken.trial = undefined
+    if (disk && !broken.record) {
+      broken.settle(fault)
+      return this.next(resident)
+    }
+    if (broken.attempts >= MAX_ATTEMPTS && !resident.dropped) return this.bury(resident, broken, fault)
+    if (broken.attempts > MAX_ATTEMPTS) return broken.settle(fault)
+    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** broken.attempts)
+    resident.waiting = true
+    this.world.clock.wake(this.world.clock.now() + pause, () => {
+      resident.waiting = false
+      if (this.lost(resident, broken)) return
+      if (this.stopping) return this.release(resident, broken)
+      resident.queue.unshift(broken)
+      this.next(resident)
+    })
+  }
+
+  /** A record that killed the process twice, or failed five times, goes to the pico's dead letters (law L12). */
+  bury(resident: Resident, broken: Job, fault: PicoError): void {
+    const at = this.world.clock.now()
+    const stimulus = broken.stimulus ?? { kind: 'notice', domain: 'engine', name: 'unopened', attrs: {} }
+    const failed: Done = { changes: [], binds: [], outbox: [], answer: { error: errorValue(fault) }, log: [] }
+    const isLetterOfUs = stimulus.kind === 'notice' && stimulus.domain === 'engine' && stimulus.name === 'dead_letter'
+    const unheard = stimulus.kind === 'command' || stimulus.kind === 'create'
+    if (this.births.delete(resident)) this.world.unborn(resident)
+    if (unheard && !broken.record) {
+      broken.settle(fault)
+      return this.next(resident)
+    }
+    const id = `${at.toString(36)}-${resident.head.seq + 1}`
+    const content = broken.stored === undefined ? { stimulus: stimulus as unknown as Json } : { stored: broken.stored }
+    const value: Json = { id, kind: stimulus.kind, at, attempts: broken.attempts, ...errorValue(fault), ...content }
+    const attrs = { id, kind: stimulus.kind, attempts: broken.attempts, ...errorValue(fault) }
+    const log: LogRecord = { level: 'error', code: fault.code, message: fault.message, deadLetter: id }
+    const done: Done = {
+      ...failed,
+      changes: [{ group: OWN.dead, leaf: id, value }],
+      log: [log],
+      ...(isLetterOfUs ? {} : { next: { kind: 'notice', domain: 'engine', name: 'dead_letter', attrs } }),
+    }
+    try {
+      this.commit(resident, broken, stimulus, done)
+    } catch (thrown) {
+      broken.settle(asPicoError(thrown))
+    }
+    this.next(resident)
+  }
+
+  // ---- the commit ------------------------------------------------------------------------------------------
+
+  private commit(resident: Resident, ended: Job, stimulus: Stimulus, done: Done): void {
+    const { commit, alarms, registry, clock } = this.world
+    const { picoId } = resident
+    const birth = this.births.get(resident)
+    const alarm = nextAlarm(resident, stimulus, done)
+    const at = clock.now()
+    const head = this.headAfter(resident, stimulus, done, alarm, at)
+    const notice = done.next && job(done.next, { record: { group: OWN.inbox, leaf: String(resident.nextInbox) } })
+    const changes = this.allChanges(resident, ended, done, head, at, notice)
+    const writes = resident.records.prepare(changes)
+    writes.push(...registry.bindWrites(done.binds, picoId))
+    if (alarm !== resident.head.alarm) writes.push(...alarms.writes(picoId, resident.head.alarm, alarm))
+    if (birth) writes.push(...birth.writes)
+    if (done.destroy) writes.push(...registry.statusWrites(picoId, 'destroying'))
+    if (done.outbox.length > 0 || notice || done.destroy) this.flag(resident, writes)
+    let version = 0
+    commit.enter(writes, { picoId, seq: head.seq, epoch: head.epoch }, fault => {
+      if (fault) return ended.settle(fault)
+      resident.unsynced--
+      resident.records.merge(changes, version)
+      if (birth) registry.putDone(birth.registered)
+      registry.bindsDone(done.binds, picoId)
+      if (alarm !== null || done.alarm !== undefined || stimulus.kind === 'timer') alarms.set(picoId, alarm)
+      const replies = this.post(resident, ended, done)
+      ended.settle({ state: 'applied', answer: done.answer, replies })
+      this.afterSync(resident)
+      this.tell(resident, stimulus, done)
+      if (done.destroy) this.world.destroy(resident)
+    })
+    // Nothing above changed memory: a fault up to here leaves the pico as it was.
+    version = resident.records.lay(changes)
+    resident.head = head
+    resident.unsynced++
+    this.births.delete(resident)
+    if (notice) resident.queue.unshift(notice)
+    if (done.destroy) resident.status = 'destroying'
+  }
+
+  private headAfter(resident: Resident, stimulus: Stimulus, done: Done, alarm: number | null, at: number): Head {
+    const hash = done.changes.find(change => change.group === 'pico' && change.leaf === 'rulesetsHash')
+    return {
+      ...resident.head,
+      seq: resident.head.seq + 1,
+      stimulus: stimulusId(stimulus),
+      at,
+      semantics: this.world.semantics,
+      rulesets: hash ? (hash.value ?? null) : resident.head.rulesets,
+      alarm,
+    }
+  }
+
+  private allChanges(
+    resident: Resident,
+    ended: Job,
+    done: Done,
+    head: Head,
+    at: number,
+    notice: Job | undefined,
+  ): RecordChange[] {
+    const changes: RecordChange[] = [...done.changes, ...ended.also]
+    for (const { key, bound } of done.binds)
+      changes.push({ group: OWN.bind, leaf: key, value: bound ? true : undefined })
+    for (const letter of done.outbox) {
+      const value = { n: resident.nextLetter++, letter } as unknown as Json
+      changes.push({ group: OWN.outbox, leaf: letter.id, value })
+    }
+    if (ended.record) changes.push({ ...ended.record, value: undefined })
+    if (notice) {
+      const value = { n: resident.nextInbox++, at, stimulus: notice.stimulus } as unknown as Json
+      changes.push({ group: OWN.inbox, leaf: notice.record?.leaf as string, value })
+    }
+    this.noteSenders(resident, done.changes, changes)
+    changes.push({ group: OWN.head, leaf: 'head', value: head as unknown as Json })
+    return changes
+  }
+
+  // Ids seen are never listed, so who has any is kept beside them for the purge.
+  private noteSenders(resident: Resident, from: readonly RecordChange[], to: RecordChange[]): void {
+    for (const { group, value } of from) {
+      if (!group.startsWith('seen/') || value === undefined) continue
+      resident.seenSincePurge++
+      const sender = group.slice('seen/'.length)
+      if (resident.records.newest.get(OWN.senders, sender) === undefined)
+        to.push({ group: OWN.senders, leaf: sender, value: true })
+    }
+  }
+
+  private post(resident: Resident, ended: Job, done: Done): Claim[] {
+    const claims: Claim[] = []
+    for (const letter of done.outbox) {
+      const reply = ended.claim && done.replies?.includes(letter.id)
+      const claim = reply
+        ? this.world.dispatch().addClaimed(resident, letter)
+        : this.world.dispatch().add(resident, letter)
+      if (claim) claims.push(claim)
+    }
+    return claims
+  }
+
+  private tell(resident: Resident, stimulus: Stimulus, done: Done): void {
+    const groups = [...new Set(done.changes.map(change => change.group))]
+    const { seq, at } = resident.head
+    this.world.committed({ picoId: resident.picoId, seq, at, stimulus, groups, log: done.log })
+  }
+
+  private flag(resident: Resident, writes: Write[]): void {
+    if (resident.flagged) return
+    resident.flagged = true
+    writes.push({ key: pendingKey(resident.pico), value: new Uint8Array(0) })
+  }
+}
+
+function writesNothing(ended: Job, done: Done): boolean {
+  const { changes, binds, outbox } = done
+  const own = ended.record !== undefined || ended.also.length > 0 || done.next || done.destroy
+  return changes.length === 0 && binds.length === 0 && outbox.length === 0 && done.alarm === undefined && !own
+}
+
+// A timer step that says nothing of the alarm has used it up.
+function nextAlarm(resident: Resident, stimulus: Stimulus, done: Done): number | null {
+  if (done.alarm !== undefined) return done.alarm
+  return stimulus.kind === 'timer' ? null : resident.head.alarm
+}
+
+function stimulusId(stimulus: Stimulus): string | null {
+  if (stimulus.kind === 'letter') return stimulus.letterId
+  if (stimulus.kind !== 'message') return 'id' in stimulus ? (stimulus.id ?? null) : null
+  const { id } = stimulus.opened.plaintext as { id?: Json; '@id'?: Json }
+  return String(id ?? (stimulus.opened.plaintext as { '@id'?: Json })['@id'] ?? '') || null
+}

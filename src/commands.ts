@@ -4,7 +4,7 @@
 import { RulesetFault } from '../krl/types.ts'
 import { openChannel, closeChannel } from './channel.ts'
 import * as connections from './connection.ts'
-import { beginDeletion, newChild, rename } from './family.ts'
+import { beginDeletion, deleteChild, newChild, rename } from './family.ts'
 import { install } from './modules.ts'
 import { GROUP, readRuleset, readSelf, rulesets } from './pico.ts'
 import { parsePolicy } from './policy.ts'
@@ -45,7 +45,14 @@ export const commands: Readonly<Record<string, Command>> = {
     rename(run, text(name))
     return { name: text(name) }
   },
-  'pico.delete'(run) {
+  /** The owner deletes a child of this pico. */
+  'pico.rm'(run, { eci }) {
+    if (!deleteChild(run, text(eci))) throw new RulesetFault('pico.unknown', 'that is no child of this pico')
+    raise(run, 'wrangler', 'child_deleted', { eci: eci ?? null })
+    return {}
+  },
+  /** Of the owner for a root, of the parent's letter for a child. */
+  delete(run) {
     beginDeletion(run)
     return {}
   },

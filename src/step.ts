@@ -126,7 +126,7 @@ function withRules(
 function finish(run: Run, answer: Json, more: Partial<Done> = {}): Done {
   let changes = run.records.changes()
   if (changes.some(change => change.group === GROUP.ruleset)) {
-    run.records.put(GROUP.pico, 'rulesets', jcsHash(rulesets(run.records).map(r => [r.rid, r.hash])))
+    run.records.put(GROUP.pico, 'rulesetsHash', jcsHash(rulesets(run.records).map(r => [r.rid, r.hash])))
     changes = run.records.changes()
   }
   return {

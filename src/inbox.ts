@@ -1,0 +1,204 @@
+// Bytes from outside to a pico's step: whose mail it is, opened and checked against that pico's keys, applied or kept.
+// What is refused is counted and answered like what is taken, so that an attacker learns nothing (contract 4).
+
+import { base64url, base58, fromBase64url } from '../wallet/bytes.ts'
+import { cryptoNode } from '../wallet/crypto-node.ts'
+import { type Envelope, peek, unpack } from '../wallet/envelope.ts'
+import { isFault } from '../wallet/fault.ts'
+import type { Carrier, Received } from './agent.ts'
+import type { Engine } from './engine.ts'
+import { asPicoError, errorRow } from './errors.ts'
+import { resolverOf } from './identity.ts'
+import type { Keyrings } from './keyrings.ts'
+import { MEDIA, type Outbox } from './outbox.ts'
+import { GROUP } from './pico.ts'
+import type { Json, JsonObject, OpenedMessage, PicoId, Stimulus } from './ports.ts'
+import type { Claim } from './resident.ts'
+import type { Rejected } from './steps.ts'
+
+/** With return-route the line stays open this long for an answer (DESIGN 4, Inbox). */
+const REPLY_MS = 2_000
+const REJECTED_KEPT = 100
+const FORWARDS = 8
+
+export interface Refusals {
+  count: number
+  readonly recent: { at: string; reason: string; from?: string }[]
+}
+
+/** Mail for the engine itself: forwards, and the protocol between engines. */
+export interface OwnMail {
+  /** Is one of these recipient names a key of the engine? */
+  recipient(names: readonly string[]): boolean
+  take(envelope: Envelope, inbox: Inbox, depth: number): Promise<Received>
+}
+
+export interface InboxAround {
+  readonly engine: () => Engine | undefined
+  readonly keyrings: Keyrings
+  readonly outbox: () => Outbox
+  readonly own: OwnMail
+  readonly now: () => number
+  readonly jsonDepth: number
+  /** A live line of a peer, to be used for what is sent to it. */
+  readonly line: (picoId: PicoId, connectionId: string, carrier: Carrier) => void
+  /** An answer that a command waits for. */
+  readonly answered: (picoId: PicoId, threadId: string, answer: Json) => void
+}
+
+export class Inbox {
+  private readonly around: InboxAround
+  /** Read once, then opened: spares parsing an envelope twice. */
+  private readonly peeked = new WeakMap<object, Envelope>()
+  private readonly refusals = new Map<PicoId, Refusals>()
+  /** Refused before a recipient was known. */
+  readonly strangers: Refusals = { count: 0, recent: [] }
+
+  constructor(around: InboxAround) {
+    this.around = around
+  }
+
+  /** One envelope. Never throws for what a peer did. */
+  async receive(bytes: Uint8Array, carrier: Carrier, depth = 0): Promise<Received> {
+    const engine = this.around.engine()
+    if (engine === undefined) return { status: 503, retryAfter: 5 }
+    const envelope = peek(bytes, { maxDepth: this.around.jsonDepth })
+    if (isFault(envelope)) return this.unknown(envelope.code, 400)
+    // A bare JWS names no key of ours: nobody's mail.
+    if (envelope.recipients.length === 0) return this.unknown('message.plaintext', 400)
+    if (this.around.own.recipient(envelope.recipients)) return depth >= FORWARDS ? this.unknown('message.loop', 400) : this.around.own.take(envelope, this, depth)
+    const picoId = envelope.recipients.map(name => engine.lookup(`key:${name}`)).find(found => found !== undefined)
+    if (picoId === undefined) return this.unknown('envelope.unknown_recipient', 404)
+    const stored: JsonObject = { envelope: base64url(bytes) }
+    this.peeked.set(stored, envelope)
+    try {
+      return await this.settle(engine, picoId, stored, carrier)
+    } catch (thrown) {
+      const error = asPicoError(thrown)
+      if (errorRow(error.code).retry) return { status: 503, retryAfter: Number(error.place?.retryAfter_s ?? 1) }
+      return this.unknown('envelope.unknown_recipient', 404)
+    }
+  }
+
+  private async settle(engine: Engine, picoId: PicoId, stored: JsonObject, carrier: Carrier): Promise<Received> {
+    const settled = await engine.accept(picoId, stored, true)
+    if (settled.state === 'rejected') return { status: 202, refused: true }
+    if (settled.state === 'accepted') return { status: 202 }
+    const { answer, replies } = settled
+    this.settleWaiting(picoId, answer)
+    const route = this.routes.get(stored)
+    if (route === undefined) {
+      for (const reply of replies) reply.release()
+      return { status: 202 }
+    }
+    if (carrier.live) {
+      this.around.line(picoId, route.connectionId, carrier)
+      for (const reply of replies) await this.speak(picoId, reply, carrier)
+      return { status: 202 }
+    }
+    return this.inReply(picoId, replies)
+  }
+
+  private settleWaiting(picoId: PicoId, answer: Json): void {
+    const answered = answer !== null && typeof answer === 'object' && !Array.isArray(answer) ? (answer.answered as { threadId?: string; answer?: Json } | undefined) : undefined
+    if (answered?.threadId !== undefined) this.around.answered(picoId, answered.threadId, answered.answer ?? null)
+  }
+
+  /** The first answer goes back on the line the message came on; others leave by the outbox. */
+  private async inReply(picoId: PicoId, replies: readonly Claim[]): Promise<Received> {
+    const [first, ...others] = replies
+    for (const other of others) other.release()
+    if (first === undefined || first.letter.body.kind !== 'didcomm') {
+      first?.release()
+      return { status: 202 }
+    }
+    const late = new Promise<undefined>(resolve => setTimeout(() => resolve(undefined), REPLY_MS).unref())
+    const packed = await Promise.race([this.around.outbox().pack(first.letter.body, picoId), late])
+    if (packed === undefined || isFault(packed)) {
+      first.release()
+      return { status: 202 }
+    }
+    first.taken()
+    return { status: 200, body: packed.envelope, contentType: packed.contentType }
+  }
+
+  private async speak(picoId: PicoId, claim: Claim, carrier: Carrier): Promise<void> {
+    const packed = claim.letter.body.kind === 'didcomm' ? await this.around.outbox().pack(claim.letter.body, picoId) : undefined
+    if (packed === undefined || isFault(packed) || carrier.reply === undefined) return claim.release()
+    carrier.reply(packed.envelope)
+    claim.taken()
+  }
+
+  // ---- opening ---------------------------------------------------------------------------------------------------
+
+  private readonly routes = new WeakMap<object, { connectionId: string }>()
+
+  /** `Engine.toStimulus`: opens mail as it was received, against the pico's committed keys. Safe to repeat. */
+  async open(picoId: PicoId, stored: Json): Promise<Stimulus | Rejected> {
+    const { envelope: text } = stored as { envelope: string }
+    const bytes = fromBase64url(text)
+    const envelope = this.peeked.get(stored as object) ?? (bytes && peek(bytes, { maxDepth: this.around.jsonDepth }))
+    if (envelope === undefined || isFault(envelope)) return { rejected: { reason: 'envelope.unreadable' } }
+    const engine = this.around.engine()
+    if (engine === undefined) return { rejected: { reason: 'engine.stopping' } }
+    return engine.read(picoId, view =>
+      this.around.keyrings.with(picoId, view, keyring => {
+        const opened = unpack(cryptoNode, keyring, did => resolverOf(view).resolve(did), envelope, { now: Math.floor(this.around.now() / 1000) })
+        if (isFault(opened)) return { rejected: { reason: opened.code } }
+        if (opened.sender === null) return { rejected: { reason: 'message.unauthenticated' } }
+        const message = opened.plaintext as JsonObject
+        const returnRoute = asksReturn(message)
+        const connection = view.get(GROUP.recipient, opened.recipientKid) as { connectionId?: string } | undefined
+        if (returnRoute) this.routes.set(stored as object, { connectionId: connection?.connectionId ?? '' })
+        const sender: OpenedMessage['sender'] = { kid: opened.sender.kid, did: opened.sender.did, publicKey: base58(opened.sender.publicKey) }
+        const prior = opened.fromPrior
+        return {
+          kind: 'message',
+          opened: {
+            version: opened.version,
+            plaintext: message,
+            recipientKid: opened.recipientKid,
+            sender,
+            returnRoute,
+            ...(prior === undefined ? {} : { fromPrior: { iss: prior.iss, sub: prior.sub } }),
+          },
+        } satisfies Stimulus
+      }),
+    )
+  }
+
+  // ---- counting what was refused -------------------------------------------------------------------------------------
+
+  refusedBy(picoId: PicoId): Refusals {
+    return this.refusals.get(picoId) ?? { count: 0, recent: [] }
+  }
+
+  /** A refusal after the recipient was found. */
+  note(picoId: PicoId, reason: string, from?: string): void {
+    let kept = this.refusals.get(picoId)
+    if (kept === undefined) {
+      if (this.refusals.size >= 10_000) this.refusals.delete(this.refusals.keys().next().value as PicoId)
+      this.refusals.set(picoId, (kept = { count: 0, recent: [] }))
+    }
+    count(kept, this.around.now(), reason, from)
+  }
+
+  private unknown(reason: string, status: 400 | 404): Received {
+    count(this.strangers, this.around.now(), reason, undefined)
+    return { status, refused: true }
+  }
+}
+
+function count(kept: Refusals, now: number, reason: string, from: string | undefined): void {
+  kept.count++
+  kept.recent.push({ at: new Date(now).toISOString(), reason, ...(from === undefined ? {} : { from }) })
+  if (kept.recent.length > REJECTED_KEPT) kept.recent.shift()
+}
+
+function asksReturn(message: JsonObject): boolean {
+  const transport = message['~transport']
+  const route = transport !== null && typeof transport === 'object' && !Array.isArray(transport) ? transport.return_route : message.return_route
+  return route === 'all' || route === 'thread'
+}
+
+export const mediaOf = (version: 'v1' | 'v2'): string => MEDIA[version]

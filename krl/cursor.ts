@@ -29,7 +29,11 @@ export const RESERVED: ReadonlySet<string> = new Set([
 export const MAX_NESTING = 400
 const MAX_ERRORS = 50
 const OPENING: ReadonlySet<string> = new Set(['{', '(', '[', '#{'])
-const CLOSING: ReadonlySet<string> = new Set(['}', ')', ']'])
+const OPENER: ReadonlyMap<string, string> = new Map([
+  ['}', '{'],
+  [')', '('],
+  [']', '['],
+])
 
 export class Cursor {
   readonly diagnostics: Diagnostic[]
@@ -138,8 +142,7 @@ export class Cursor {
       return construct()
     } catch (fault) {
       if (!(fault instanceof SyntaxFault)) throw fault
-      if (this.diagnostics.length < MAX_ERRORS) this.diagnostics.push(fault.diagnostic)
-      this.broken = true
+      this.report(fault.diagnostic)
       this.nesting = nesting
       this.tall = 0
       this.skip(start, boundary)
@@ -147,20 +150,29 @@ export class Cursor {
     }
   }
 
-  /** Goes to a closing bracket of the surrounding block, a boundary outside all brackets, or a section's head. */
+  /** One error per place; that the text ends inside an unclosed literal is said once. */
+  protected report(found: Diagnostic): void {
+    const end = this.tokens.at(-1) as Token
+    const atEnd = found.line === end.line && found.column === end.column
+    const known = this.diagnostics.some(({ line, column }) => line === found.line && column === found.column)
+    if (!known && !(atEnd && this.broken) && this.diagnostics.length < MAX_ERRORS) this.diagnostics.push(found)
+    this.broken = true
+  }
+
+  /** Goes to the brace that closes the surrounding block, a boundary outside all brackets, or a section's head. */
   private skip(start: number, boundary: () => boolean): void {
     const failed = this.at
-    let depth = 0
+    const open: string[] = []
     for (this.at = start; this.peek().kind !== 'end'; this.at += 1) {
       const { kind, text } = this.peek()
       const past = this.at >= failed && this.at > start
-      if (past && this.atSection()) return
-      const bracket = kind === 'raw' || kind === 'beesting-open' || kind === 'beesting-close'
-      if (bracket && CLOSING.has(text)) depth -= 1
-      if (depth < 0 && text === '}') return
-      depth = Math.max(depth, 0)
-      if (past && depth === 0 && boundary()) return
-      if (bracket && OPENING.has(text)) depth += 1
+      if (past && (this.atSection() || (open.length === 0 && boundary()))) return
+      if (kind !== 'raw' && kind !== 'beesting-open' && kind !== 'beesting-close') continue
+      const opener = OPENER.get(text)
+      if (opener === undefined) {
+        if (OPENING.has(text)) open.push(text.slice(-1))
+      } else if (text === '}' && !open.includes(opener)) return
+      else if (open.at(-1) === opener || text === '}') open.length = open.lastIndexOf(opener)
     }
   }
 

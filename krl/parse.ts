@@ -35,7 +35,7 @@ class RulesetParser extends RuleParser {
       return this.ruleset()
     } catch (fault) {
       if (!(fault instanceof SyntaxFault)) throw fault
-      this.diagnostics.push(fault.diagnostic)
+      this.report(fault.diagnostic)
       return undefined
     }
   }

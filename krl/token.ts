@@ -52,6 +52,8 @@ class Lexer {
   private readonly source: string
   /** Open braces inside each open `#{`. */
   private readonly beestings: number[] = []
+  /** Where the open chevrons begin. */
+  private readonly chevrons: Place[] = []
   private at = 0
   private line = 1
   private lineStart = 0
@@ -65,7 +67,7 @@ class Lexer {
 
   run(): void {
     while (this.skipBlank() < this.source.length) this.next()
-    if (this.beestings.length > 0) this.error('a chevron is not closed', 'Close it with `>>`.')
+    if (this.chevrons.length > 0) this.unclosedChevron()
     this.push('end', '')
   }
 
@@ -76,6 +78,7 @@ class Lexer {
     else if (opening === 're#')
       this.literal(REGEXP, 'regexp', 'a regular expression is not closed', 'Close it with `#`.')
     else if (opening.startsWith('<<')) {
+      this.chevrons.push(this.place())
       this.push('chevron-open', '<<')
       this.chevron()
     } else this.plain()
@@ -108,11 +111,13 @@ class Lexer {
   private chevron(): void {
     const text = this.match(CHEVRON_TEXT)
     if (text !== undefined) this.push('chevron-text', text)
-    if (this.source.startsWith('>>', this.at)) this.push('chevron-close', '>>')
-    else if (this.source.startsWith('#{', this.at)) {
+    if (this.source.startsWith('>>', this.at)) {
+      this.chevrons.pop()
+      this.push('chevron-close', '>>')
+    } else if (this.source.startsWith('#{', this.at)) {
       this.push('beesting-open', '#{')
       this.beestings.push(0)
-    } else this.unclosed('a chevron is not closed', 'Close it with `>>`.')
+    } else this.unclosedChevron()
   }
 
   private literal(pattern: RegExp, kind: TokenKind, message: string, hint: string): void {
@@ -122,28 +127,34 @@ class Lexer {
   }
 
   private unclosed(message: string, hint: string): void {
-    this.error(message, hint)
+    this.error(message, hint, this.place())
+    this.giveUp()
+  }
+
+  private unclosedChevron(): void {
+    this.error('a chevron is not closed', 'Close it with `>>`.', this.chevrons.at(-1) as Place)
+    this.giveUp()
+  }
+
+  private giveUp(): void {
     this.beestings.length = 0
+    this.chevrons.length = 0
     this.advance(this.source.length - this.at)
   }
 
   private illegal(): void {
     const c = String.fromCodePoint(this.source.codePointAt(this.at) as number)
-    this.error(`\`${c}\` is no part of KRL`, 'Remove it, or put it into a string.')
+    this.error(`\`${c}\` is no part of KRL`, 'Remove it, or put it into a string.', this.place())
     this.advance(c.length)
   }
 
-  private error(message: string, hint: string): void {
-    if (this.errors.length >= MAX_ERRORS) return
-    const { line } = this
-    this.errors.push({
-      severity: 'error',
-      code: 'krl.syntax',
-      message,
-      hint,
-      line,
-      column: this.at - this.lineStart + 1,
-    })
+  private place(): Place {
+    return { line: this.line, column: this.at - this.lineStart + 1 }
+  }
+
+  private error(message: string, hint: string, at: Place): void {
+    if (this.errors.length < MAX_ERRORS)
+      this.errors.push({ severity: 'error', code: 'krl.syntax', message, hint, ...at })
   }
 
   private match(pattern: RegExp): string | undefined {

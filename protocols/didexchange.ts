@@ -16,6 +16,7 @@ import {
   refusal,
   relation,
   reported,
+  retryable,
   stateEvent,
   theirs,
   timedOut,
@@ -52,13 +53,17 @@ export const didExchange = protocol({
     const handshake = isProblem(invitation) ? invitation : handshakeFor(invitation, t.now)
     return 'piuri' in handshake ? handshake.piuri : undefined
   },
-  report: (code, comment, thread) => ({
-    name: 'problem_report',
-    body: {
-      'problem-code': thread?.role === 'requester' ? 'response_not_accepted' : 'request_not_accepted',
-      explain: `${code}: ${comment}`,
-    },
-  }),
+  // A peer that is connected would tear the connection down on a report: then none.
+  report: (code, comment, thread) =>
+    thread?.state === 'completed'
+      ? undefined
+      : {
+          name: 'problem_report',
+          body: {
+            'problem-code': thread?.role === 'requester' ? 'response_not_accepted' : 'request_not_accepted',
+            explain: `${code}: ${comment}`,
+          },
+        },
   roles: {
     requester: {
       'invitation-received': {
@@ -93,7 +98,7 @@ export const didExchange = protocol({
             newcomer: true,
             within: PATIENCE_SECONDS,
             check: notTheInviter,
-            raise: reported,
+            raise: retryable,
           },
           {
             to: 'abandoned',
@@ -169,7 +174,10 @@ export const didExchange = protocol({
           },
           raise: t => [failed(t, 'request_not_accepted', 'declined here')],
         },
-        'receive problem_report': { to: 'abandoned', connect: t => relation(t, 'failed'), raise: reported },
+        'receive problem_report': [
+          { when: t => reportedCode(t.message!.body) === 'response_processing_error', to: 'request-received' },
+          { to: 'abandoned', connect: t => relation(t, 'failed'), raise: reported },
+        ],
         timeout: { to: 'abandoned', connect: t => relation(t, 'failed'), raise: timedOut },
       },
       'response-sent': {
@@ -198,13 +206,13 @@ export const didExchange = protocol({
             when: t => reportedCode(t.message!.body) === 'response_processing_error',
             to: 'request-received',
             within: PATIENCE_SECONDS,
-            raise: reported,
+            raise: retryable,
           },
           { to: 'abandoned', connect: t => relation(t, 'failed'), raise: reported },
         ],
         timeout: { to: 'abandoned', connect: t => relation(t, 'failed'), raise: timedOut },
       },
-      completed: {},
+      completed: { 'receive complete': { to: 'completed' } },
       abandoned: {},
     },
   },

@@ -78,7 +78,7 @@ export const firstContact = protocol({
         'command cancel': { to: 'abandoned', connect: t => relation(t, 'closed') },
         timeout: { to: 'abandoned', connect: t => relation(t, 'failed'), raise: timedOut },
       },
-      completed: {},
+      completed: { 'receive ping-response': { to: 'completed' } },
       abandoned: {},
     },
     inviter: {
@@ -142,7 +142,12 @@ export const firstContact = protocol({
         },
         'receive problem-report': { to: 'abandoned', connect: t => relation(t, 'failed'), raise: reported },
       },
-      completed: {},
+      completed: {
+        'receive ping': [
+          { when: t => t.message!.body.response_requested === false, to: 'completed' },
+          { to: 'completed', send: { 'ping-response': response } },
+        ],
+      },
       abandoned: {},
     },
   },

@@ -100,6 +100,11 @@ export function reported(turn: Turn): Raised[] {
   return [failed(turn, reportedCode(body), reportedComment(body).slice(0, 1000))]
 }
 
+/** A report that leaves the handshake open: `connection:problem`. */
+export function retryable(turn: Turn): Raised[] {
+  return reported(turn).map(event => ({ ...event, name: 'problem' }))
+}
+
 export function timedOut(turn: Turn): Raised[] {
   return [failed(turn, 'timeout', 'the peer did not answer in time')]
 }

@@ -79,7 +79,7 @@ export function dispatch(message: Message, find: (threadId: string) => Thread | 
   if (found.length === 0) return unknown(message)
   for (const { protocol, name } of found) {
     const thread = find(protocol.threadKey?.(message) ?? message.thid)
-    const reported = protocol.messages[name]!.problem ? (owner(thread) ?? owner(parent)) : undefined
+    const reported = protocol.messages[name]!.problem ? (owner(find(message.thid)) ?? owner(parent)) : undefined
     if (reported) return { ...reported, ...(parent && { parent }) }
     const own = thread?.protocol === protocol.name ? thread : undefined
     if (protocol.claims ? protocol.claims(message, own, parent) : !thread || own) {

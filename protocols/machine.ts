@@ -333,7 +333,7 @@ export function messageAttributes(
 /** Handshake messages of somebody who is no peer yet fire nothing but their state events (L5). */
 function messageEvents(protocol: Protocol, trigger: Trigger, turn: Turn, connectionId: string | undefined): Raised[] {
   const { message, connection, sender } = turn
-  if (!message || !trigger.startsWith('receive ')) return []
+  if (!message || protocol.connectionless || !trigger.startsWith('receive ')) return []
   const settled = connection?.state === 'established' || connection?.state === 'responded'
   if (protocol.handshake && !settled) return []
   const attrs = messageAttributes(message, connectionId, connection?.theirDid ?? sender?.did)
@@ -388,8 +388,9 @@ export function refuse(
   const told = message && trigger.startsWith('receive ') ? wireCode(fault.code, message.version) : undefined
   const ends = endsOf(protocol, given)
   if (!told || !message || !ends || /\/(problem[-_]report|ack)$/.test(message.type)) return fault
-  const id = given.draw.id()
   const own = protocol.report?.(told, fault.message, thread)
+  if (protocol.report && !own) return fault
+  const id = given.draw.id()
   const { uri, dialect } = dialectOf(protocol, given as Turn)
   const general = problemReport(message.version, told, fault.message, thread?.threadId ?? message.thid)
   const head = own

@@ -6,7 +6,7 @@
 import { protocol } from './machine.ts'
 import { PICOMESH } from './pico.ts'
 import { compact, isObject, type Json, type JsonObject, type Problem, problem, reportedCode, text } from './problem.ts'
-import type { Draft, Raised, Row, Turn } from './turn.ts'
+import type { Draft, Row, Turn } from './turn.ts'
 
 export const MOVE = `${PICOMESH}move/1.0` as const
 
@@ -18,24 +18,15 @@ const REPEAT_SECONDS = 5
 const abortable = {
   'command abort': {
     to: 'aborted',
-    send: {
-      abort: (t: Turn) => toOther(t, { moveId: text(t.data, 'moveId')!, reason: text(t.args, 'reason') ?? 'aborted' }),
-    },
-    raise: ended,
-  },
-  'receive aborted': {
-    to: 'aborted',
-    check: notOther,
-    keep: (t: Turn) => ({ reason: text(t.message!.body, 'reason') }),
-    raise: ended,
-  },
-  'receive problem-report': {
-    to: 'aborted',
-    check: notOther,
-    keep: (t: Turn) => ({ reason: reportedCode(t.message!.body) }),
-    raise: ended,
+    keep: (t: Turn) => ({ reason: text(t.args, 'reason') ?? 'aborted' }),
+    send: { abort },
   },
 } as const satisfies { [trigger: string]: Row<'aborted', 'abort'> }
+
+/** What the target refused is for the engine to judge: a refused chunk ends no move. */
+const refusable = {
+  'receive problem-report': { check: notOther, answer: (t: Turn) => ({ refused: reportedCode(t.message!.body) }) },
+} as const
 
 const copying = {
   'command chunk': {
@@ -97,10 +88,17 @@ export const move = protocol({
           check: notOther,
           answer: t => ({ state: 'prepared', moveId: t.data.moveId! }),
         },
+        'receive problem-report': {
+          to: 'aborted',
+          check: notOther,
+          keep: t => ({ reason: reportedCode(t.message!.body) }),
+          answer: t => ({ state: 'aborted', reason: t.data.reason! }),
+        },
         'command resume': { to: 'planned', send: { prepare } },
       },
       prepared: {
         ...abortable,
+        'receive problem-report': { ...refusable['receive problem-report'], to: 'prepared' },
         'command chunk': { ...copying['command chunk'], to: 'prepared' },
         'receive received': { ...copying['receive received'], to: 'prepared' },
         'command freeze': { to: 'frozen' },
@@ -109,6 +107,7 @@ export const move = protocol({
       },
       frozen: {
         ...abortable,
+        'receive problem-report': { ...refusable['receive problem-report'], to: 'frozen' },
         'command chunk': { ...copying['command chunk'], to: 'frozen' },
         'receive received': { ...copying['receive received'], to: 'frozen' },
         'command verify': {
@@ -147,14 +146,12 @@ export const move = protocol({
         'receive active': {
           to: 'active',
           check: notOther,
-          raise: ended,
           answer: t => ({ state: 'active', moveId: t.data.moveId! }),
         },
         timeout: { to: 'committed', within: REPEAT_SECONDS, send: { commit } },
         'command resume': { to: 'committed', within: REPEAT_SECONDS, send: { commit } },
         'receive status': { to: 'committed', check: notOther, keep: heard },
-        // Too late to end: the target gets the commit again.
-        'receive aborted': { to: 'committed', check: notOther, send: { commit } },
+        'receive problem-report': { ...refusable['receive problem-report'], to: 'committed' },
       },
       active: {
         'command drain': { to: 'draining' },
@@ -164,12 +161,14 @@ export const move = protocol({
         'command done': {
           to: 'done',
           send: { status: t => toOther(t, { moveId: t.data.moveId!, state: 'done' }) },
-          raise: ended,
         },
         'receive active': { to: 'draining', check: notOther },
       },
       done: {},
-      aborted: {},
+      aborted: {
+        'receive aborted': { to: 'aborted', check: notOther },
+        'command resume': { to: 'aborted', send: { abort } },
+      },
     },
     target: {
       start: {
@@ -206,7 +205,7 @@ export const move = protocol({
           keep: t => ({ stateHash: t.message!.body.stateHash }),
           answer: t => ({ stateHash: t.data.stateHash! }),
         },
-        'receive abort': { to: 'aborted', check: notOther, send: { aborted }, raise: ended },
+        'receive abort': { to: 'aborted', check: notOther, send: { aborted } },
         'receive status': { to: 'prepared', check: notOther, send: { status } },
       },
       frozen: {
@@ -246,18 +245,18 @@ export const move = protocol({
           keep: t => ({ retired: t.message!.body.retired }),
           answer: t => ({ retired: t.data.retired! }),
         },
-        'receive abort': { to: 'aborted', check: notOther, send: { aborted }, raise: ended },
+        'receive abort': { to: 'aborted', check: notOther, send: { aborted } },
         'receive status': { to: 'frozen', check: notOther, send: { status } },
       },
       committed: {
-        'command activate': { to: 'active', send: { active }, raise: ended },
+        'command activate': { to: 'active', send: { active } },
         'receive commit': { to: 'committed', check: notOther, answer: t => ({ retired: t.data.retired! }) },
         'receive status': { to: 'committed', check: notOther, send: { status } },
       },
       active: {
         'receive commit': { to: 'active', check: notOther, send: { active } },
         'receive status': [
-          { when: t => text(t.message!.body, 'state') === 'done', to: 'done', check: notOther, raise: ended },
+          { when: t => text(t.message!.body, 'state') === 'done', to: 'done', check: notOther },
           { to: 'active', check: notOther, send: { status } },
         ],
       },
@@ -347,6 +346,10 @@ function active(turn: Turn): Draft {
   return toOther(turn, { moveId: turn.data.moveId! })
 }
 
+function abort(turn: Turn): Draft {
+  return toOther(turn, picked(turn.data, ['moveId', 'reason']))
+}
+
 function aborted(turn: Turn): Draft {
   return toOther(turn, { moveId: turn.data.moveId!, reason: text(turn.message!.body, 'reason') ?? 'aborted' })
 }
@@ -371,16 +374,4 @@ function heard(turn: Turn): { readonly [member: string]: Json | undefined } {
 
 function statusAnswer(turn: Turn): JsonObject {
   return picked(turn.message!.body, ['state', 'received', 'verified'])
-}
-
-/** For the engine's log and the console; no rule of the moving pico hears it. */
-function ended(turn: Turn): readonly Raised[] {
-  const { moveId, picoId } = turn.data
-  return [
-    {
-      domain: 'move',
-      name: turn.thread?.state ?? 'start',
-      attrs: compact({ moveId, picoId, reason: turn.data.reason }),
-    },
-  ]
 }

@@ -77,7 +77,7 @@ export const outOfBand = protocol({
         timeout: {
           to: 'done',
           connect: t => ({ connectionId: text(t.data, 'connectionId')!, state: 'failed' }),
-          raise: t => [failed(t, 'expired-invitation', 'the invitation expired')],
+          raise: t => [failed(t, 'failed', 'expired-invitation', 'the invitation expired')],
         },
       },
       done: {
@@ -87,7 +87,7 @@ export const outOfBand = protocol({
           check: mayAsk,
           send: {
             problem_report: t => ({
-              thid: t.message!.thid,
+              ...accepted(t),
               body: reportBody('expired-invitation', 'The invitation has expired.'),
             }),
           },
@@ -116,9 +116,12 @@ export const outOfBand = protocol({
         },
         'receive problem_report': {
           to: 'done',
-          raise: t => [failed(t, reportedCode(t.message!.body), 'the inviter refused the reuse')],
+          raise: t => [failed(t, 'reuse_failed', reportedCode(t.message!.body), 'the inviter refused the reuse')],
         },
-        timeout: { to: 'done', raise: t => [failed(t, 'timeout', 'the inviter did not answer the reuse')] },
+        timeout: {
+          to: 'done',
+          raise: t => [failed(t, 'reuse_failed', 'timeout', 'the inviter did not answer the reuse')],
+        },
       },
       done: {},
     },
@@ -179,6 +182,7 @@ function mayReuse(turn: Turn): Problem | undefined {
   return mayAsk(turn) ?? (expired ? problem('invitation.expired', 'the invitation has expired') : undefined)
 }
 
+/** Answers the reuse message by its own thread id, under the invitation. */
 function accepted(turn: Turn): Draft {
   return { thid: turn.message!.thid, pthid: text(turn.data, 'invitationId')! }
 }
@@ -188,11 +192,11 @@ function reused(turn: Turn): Raised[] {
   return [{ domain: 'connection', name: 'handshake_reused', attrs }]
 }
 
-function failed(turn: Turn, code: string, reason: string): Raised {
+function failed(turn: Turn, name: 'failed' | 'reuse_failed', code: string, reason: string): Raised {
   const connectionId = turn.connection?.connectionId ?? text(turn.data, 'connectionId')
   return {
     domain: 'connection',
-    name: 'failed',
+    name,
     attrs: compact({ connectionId, invitationId: turn.data.invitationId, reason, code }),
   }
 }

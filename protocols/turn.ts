@@ -268,12 +268,12 @@ export interface Protocol {
   readonly threadKey?: (message: Message) => string
   /** A protocol that shares its messages with another takes those for which this holds. */
   readonly claims?: (message: Message, thread: Thread | undefined, parent: Thread | undefined) => boolean
-  /** The body of this protocol's own problem report, `{name, body}`; without: the general one. */
+  /** This protocol's own problem report, undefined for none; without the member: the general one. */
   readonly report?: (
     code: string,
     comment: string,
     thread: Thread | undefined,
-  ) => { readonly name: string; readonly body: JsonObject }
+  ) => { readonly name: string; readonly body: JsonObject } | undefined
   /** The dialect (PIURI) of a thread that a command begins, if not the version's first. */
   readonly dialect?: (turn: Turn) => string | undefined
 }

@@ -6,6 +6,7 @@ import { basename, join } from 'node:path'
 import { Level } from 'level'
 import { PicoError } from '../errors.ts'
 import type { Store, Write } from '../ports.ts'
+import { after } from './keys.ts'
 import { damagedLog } from './level-log.ts'
 
 /** Bytes a disk must take again before a store that failed is opened anew. */
@@ -86,10 +87,15 @@ export class LevelStore implements Store {
     }
   }
 
+  /** Keys of the range that are only one byte longer than `gte`, or lie above its last 64 bytes of 0xff, must not exist. */
   async compact(gte: Bytes, lt: Bytes): Promise<void> {
     try {
       // In Node, `level` is classic-level, whose type it does not show.
-      await (this.opened() as unknown as Compactable).compactRange(gte, lt)
+      const db = this.opened() as unknown as Compactable
+      await db.compactRange(gte, lt)
+      // What was flushed to the last level that has files is not rewritten unless something newer lies over all of it.
+      await this.opened().batch().del(after(gte)).del(lastBefore(lt)).write({ sync: true })
+      await db.compactRange(gte, lt)
     } catch (cause) {
       throw fault(cause, this.folder)
     }
@@ -131,6 +137,13 @@ export class LevelStore implements Store {
   }
 }
 
+const lastBefore = (lt: Bytes): Bytes => {
+  const bytes = new Uint8Array(lt.length + 64).fill(0xff)
+  bytes.set(lt)
+  bytes[lt.length - 1] = (lt[lt.length - 1] as number) - 1
+  return bytes
+}
+
 const corrupt = (file: string, cause: unknown): PicoError =>
   new PicoError(
     'store.corrupt',
@@ -149,11 +162,16 @@ async function newestManifest(folder: string): Promise<string> {
   )
 }
 
+interface Thrown {
+  readonly code?: string
+  readonly message?: string
+  readonly cause?: Thrown
+}
+
 // abstract-level wraps the binding's error as `cause`, and LevelDB tells its own kinds apart by text only.
 function textOf(thrown: unknown): string {
   const parts: string[] = []
-  for (let e = thrown; e instanceof Error; e = e.cause)
-    parts.push(String((e as { code?: string }).code ?? ''), e.message)
+  for (let e = thrown as Thrown | undefined; e?.message; e = e.cause) parts.push(e.code ?? '', e.message)
   return parts.join(' ')
 }
 

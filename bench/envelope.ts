@@ -23,8 +23,8 @@ export interface Result {
 }
 
 const goal = 0.6
-const turns = 41
-const turnMs = 12
+const turns = 25
+const turnMs = 40
 
 interface Party {
   readonly did: string

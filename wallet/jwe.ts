@@ -72,33 +72,36 @@ function keyEncryptionKey(
   ephemeral: Uint8Array,
   fixed?: { readonly shared: Uint8Array; readonly tag: Uint8Array },
 ): Uint8Array {
-  const more = fixed === undefined ? 0 : fixed.shared.length + 4 + fixed.tag.length
-  const input = new Uint8Array(4 + ephemeral.length + 12 + alg.length + apu.length + apv.length + 4 + more)
-  const view = new DataView(input.buffer)
-  let at = 0
-  const number = (value: number) => {
-    view.setUint32(at, value)
-    at += 4
-  }
-  const put = (bytes: Uint8Array) => {
-    input.set(bytes, at)
-    at += bytes.length
-  }
-  number(1)
-  put(ephemeral)
-  if (fixed !== undefined) put(fixed.shared)
-  for (const field of [alg, apu, apv]) {
-    number(field.length)
-    put(field)
-  }
-  number(256)
-  if (fixed !== undefined) {
-    number(fixed.tag.length)
-    put(fixed.tag)
-  }
+  const fields = [alg, apu, apv]
+  let length = 4 + ephemeral.length + 4
+  for (const field of fields) length += 4 + field.length
+  if (fixed !== undefined) length += fixed.shared.length + 4 + fixed.tag.length
+  const input = length <= scratch.length ? scratch.subarray(0, length) : new Uint8Array(length)
+  let at = putNumber(input, 0, 1)
+  at = put(input, at, ephemeral)
+  if (fixed !== undefined) at = put(input, at, fixed.shared)
+  for (const field of fields) at = put(input, putNumber(input, at, field.length), field)
+  at = putNumber(input, at, 256)
+  if (fixed !== undefined) put(input, putNumber(input, at, fixed.tag.length), fixed.tag)
   const key = crypto.sha256(input)
-  crypto.wipe(input)
+  input.fill(0)
   return key
+}
+
+// Filled and wiped within one call: a fresh buffer for each costs as much as the hash.
+const scratch = new Uint8Array(4096)
+
+function put(out: Uint8Array, at: number, bytes: Uint8Array): number {
+  out.set(bytes, at)
+  return at + bytes.length
+}
+
+function putNumber(out: Uint8Array, at: number, value: number): number {
+  out[at] = value >>> 24
+  out[at + 1] = value >>> 16
+  out[at + 2] = value >>> 8
+  out[at + 3] = value
+  return at + 4
 }
 
 const algNames: Readonly<Record<Layer, string>> = { anoncrypt: 'ECDH-ES+A256KW', authcrypt: 'ECDH-1PU+A256KW' }

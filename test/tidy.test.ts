@@ -105,7 +105,7 @@ describe('clock and chance', () => {
 
 const AMBIENT =
   /^(Date\.now|Math\.random|performance\.now|process\.(env|hrtime|stdout|stderr|argv|exit|on)|console\.\w+|globalThis\.\w+)$/
-const TIMERS = new Set(['setTimeout', 'setInterval', 'setImmediate', 'fetch'])
+const TIMERS = new Set(['setTimeout', 'setInterval', 'fetch'])
 const CHANCE = new Set(['randomBytes', 'randomUUID', 'randomInt', 'webcrypto', 'randomFillSync'])
 
 function ambient(node: ts.Node, { tree }: Source): string | undefined {

@@ -29,6 +29,8 @@ export interface VerbArgs {
   'pico.tree': Record<string, never>
   'pico.rename': OnPico & { name: string }
   'pico.rm': OnPico
+  /** For the console's State page: `{[rid]: {name: value}}`. */
+  'pico.state': OnPico
   'channel.ls': OnPico
   'channel.new': OnPico & PolicyArgs & { tags: string[] }
   'channel.rm': OnPico & { eci: string }

@@ -23,6 +23,8 @@ import type { Run } from './run.ts'
 import { clearTimer, setTimer } from './schedule.ts'
 
 const MESSAGES_KEPT = 1_000
+/** Code of the log record that carries a thread's answer to the command that waits for it. */
+export const ANSWERED = 'thread.answered'
 const REJECTED_PER_MINUTE = 10
 /** A thread that nothing ends otherwise is forgotten after this many milliseconds. */
 const THREAD_IDLE_MS = 24 * 3600 * 1000
@@ -206,8 +208,15 @@ function trigger(run: Run, thread: Thread, on: Trigger, args: JsonObject): Moved
   const connection = thread.connectionId === undefined ? undefined : readConnection(run.records, thread.connectionId)
   const parent = thread.pthid === undefined ? undefined : readThread(run.records, thread.pthid)
   const moved = advance(protocol, thread, on, circumstances(run, thread.version, args, connection, parent === undefined ? {} : { parent }))
-  if (!isRefused(moved)) carryOut(run, protocol, thread, moved)
+  if (isRefused(moved)) return moved
+  carryOut(run, protocol, thread, moved)
+  if (on === 'timeout' && moved.answer) tellWaiting(run, thread, moved.answer as JsonObject)
   return moved
+}
+
+/** A command may wait for what comes on its thread: the shell reads it off the step's log. */
+function tellWaiting(run: Run, thread: Thread, answer: JsonObject): void {
+  run.note('debug', ANSWERED, `${thread.protocol} thread answered`, { threadId: idKey(thread.threadId), answer })
 }
 
 function isRefused(result: Moved | Refused): result is Refused {
@@ -216,7 +225,7 @@ function isRefused(result: Moved | Refused): result is Refused {
 
 // ---- receiving -----------------------------------------------------------------------------------------------------------
 
-export type Received = { readonly rejected: { readonly reason: string; readonly from?: string } } | { readonly replies?: readonly string[]; readonly answered?: { readonly threadId: string; readonly answer: JsonObject } }
+export type Received = { readonly rejected: { readonly reason: string; readonly from?: string } } | { readonly replies?: readonly string[] }
 
 interface Party {
   readonly connection: Connection | undefined
@@ -314,8 +323,8 @@ function take(run: Run, opened: OpenedMessage, message: Message, party: Party, p
   if (connectionId !== undefined) keepMessage(run, connectionId, message, 'in')
   // The commit that makes the connection remembers the id under it; before that there is only the sender's DID.
   run.records.put(GROUP.seen(connectionId ?? party.name), idKey(message.id), { t: run.now })
-  const answered = moved.answer === undefined ? undefined : { threadId: moved.thread.threadId, answer: moved.answer as JsonObject }
-  return { replies, ...(answered === undefined ? {} : { answered }) }
+  if (moved.answer) tellWaiting(run, moved.thread, moved.answer as JsonObject)
+  return { replies }
 }
 
 /** Any authentic message to our new DID proves that the response arrived (RFC 0023; ACA-Py and Credo may skip complete). */

@@ -42,8 +42,6 @@ export interface InboxAround {
   readonly jsonDepth: number
   /** A live line of a peer, to be used for what is sent to it. */
   readonly line: (picoId: PicoId, connectionId: string, carrier: Carrier) => void
-  /** An answer that a command waits for. */
-  readonly answered: (picoId: PicoId, threadId: string, answer: Json) => void
 }
 
 export class Inbox {
@@ -84,8 +82,7 @@ export class Inbox {
     const settled = await engine.accept(picoId, stored, true)
     if (settled.state === 'rejected') return { status: 202, refused: true }
     if (settled.state === 'accepted') return { status: 202 }
-    const { answer, replies } = settled
-    this.settleWaiting(picoId, answer)
+    const { replies } = settled
     const route = this.routes.get(stored)
     if (route === undefined) {
       for (const reply of replies) reply.release()
@@ -97,11 +94,6 @@ export class Inbox {
       return { status: 202 }
     }
     return this.inReply(picoId, replies)
-  }
-
-  private settleWaiting(picoId: PicoId, answer: Json): void {
-    const answered = answer !== null && typeof answer === 'object' && !Array.isArray(answer) ? (answer.answered as { threadId?: string; answer?: Json } | undefined) : undefined
-    if (answered?.threadId !== undefined) this.around.answered(picoId, answered.threadId, answered.answer ?? null)
   }
 
   /** The first answer goes back on the line the message came on; others leave by the outbox. */

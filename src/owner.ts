@@ -256,7 +256,7 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
     }
     return { removed: gone }
   },
-  async 'pico.state'(owner: Owner, args: { pico: string }) {
+  async 'pico.state'(owner, args) {
     const picoId = await on(owner, args)
     return owner.engine.read(picoId, view => Object.fromEntries(rulesets(view).map(({ rid }) => [rid, variables(view, rid)])))
   },

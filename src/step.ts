@@ -41,8 +41,7 @@ const HANDLERS: { [K in Stimulus['kind']]: Handler<K> } = {
   message(run, { opened }) {
     const result = connections.receive(run, opened)
     if ('rejected' in result) return refuse(run, result.rejected)
-    const answer: JsonObject = result.answered === undefined ? {} : { answered: result.answered as unknown as JsonObject }
-    return withRules(run, answer, result.replies === undefined ? {} : { replies: result.replies })
+    return withRules(run, {}, result.replies === undefined ? {} : { replies: result.replies })
   },
   timer(run) {
     for (const timer of dueTimers(run.records, run.now).slice(0, TIMERS_PER_STEP)) {

@@ -1,0 +1,155 @@
+// The only file that knows every concrete choice: LevelDB, the system's clock and randomness, sockets, the home folder.
+
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import type { Secret } from '../wallet/vault.ts'
+import { listenAdmin } from './admin.ts'
+import { banner } from './banner.ts'
+import { type Config, loopbackOnly } from './config.ts'
+import { asPicoError, PicoError } from './errors.ts'
+import { prepareHome, removeEngineFile, socketPath, writeEngineFile } from './home.ts'
+import { createLog } from './log.ts'
+import { Node } from './node.ts'
+import type { Clock, JsonObject } from './ports.ts'
+import { readPassphraseFile } from './secret.ts'
+import { LevelStore } from './stores/level.ts'
+import { parseAllowed } from './transports/address.ts'
+import { createClient } from './transports/client.ts'
+import { listenPublic } from './transports/http.ts'
+import { acceptWebSockets } from './transports/ws.ts'
+import { VERSION } from './version.ts'
+import { keyFile, openWallet, rekey, walletFacts } from './wallet-file.ts'
+
+const STOP_MS = 4_500
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  wake(at, fn) {
+    let timer: NodeJS.Timeout
+    // setTimeout holds 24.8 days; a later alarm sleeps in stretches, and none rings early.
+    const arm = () => {
+      const left = at - Date.now()
+      timer = setTimeout(() => (at - Date.now() > 0 ? arm() : fn()), Math.min(Math.max(left, 0), LONGEST_TIMER_MS))
+    }
+    arm()
+    return () => clearTimeout(timer)
+  },
+}
+
+/** Folder of this installation: the one that holds package.json. */
+export function installationFolder(): string {
+  const here = fileURLToPath(new URL('.', import.meta.url))
+  return join(here, here.endsWith('/dist/src/') ? '../..' : '..')
+}
+
+async function secretOf(config: Config): Promise<Secret | undefined> {
+  if (config.passphraseFile) return { passphrase: await readPassphraseFile(config.passphraseFile) }
+  if (config.keyFile) return keyFile(config.keyFile, true)
+  const facts = await walletFacts(config.home)
+  // A home that a passphrase guards starts locked when none is at hand.
+  return facts?.kdf === 'argon2id' ? undefined : keyFile(join(config.home, 'key'), true)
+}
+
+/** Starts an engine and stays until SIGTERM or SIGINT. Throws PicoError for what contract 2 calls exit 1. */
+export async function main(config: Config): Promise<void> {
+  const begun = Date.now()
+  // Patterns that backtrack too long go on in linear time (law L8).
+  setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks')
+  process.umask(0o077)
+  await prepareHome(config.home)
+  const log = createLog(config.log)
+  const say = (record: JsonObject) => log({ at: new Date().toISOString(), ...record })
+  const reach = { loopback: loopbackOnly(config), allowed: parseAllowed(config.allowHosts) }
+  const client = createClient(reach, config.limits.envelope_bytes)
+  let addresses = { publicUrl: '', baseUrl: '', adminUrl: '' }
+  const node = new Node({
+    store: new LevelStore(join(config.home, 'db')),
+    clock: systemClock,
+    random: { bytes: length => new Uint8Array(randomBytes(length)) },
+    client,
+    openVault: (store, secret) => openWallet(config.home, store, secret),
+    rekey: (store, vault, secret) => rekey(config.home, store, vault, secret),
+    walletFacts: async () => (await walletFacts(config.home)) ?? { kdf: 'none', rekeyedAt: '' },
+    keyFileSecret: path => keyFile(path, true),
+    ...(config.passphraseFile || config.keyFile ? { standardSecret: async () => (await secretOf(config)) as Secret } : {}),
+    builtins: join(installationFolder(), 'krl'),
+    version: VERSION,
+    home: config.home,
+    limits: { queue: config.limits.queue, dedupe_days: config.limits.dedupe_days, dedupe_ids: config.limits.dedupe_ids },
+    jsonDepth: config.limits.json_depth,
+    addresses: () => addresses,
+    log: say,
+  })
+  const onFault = (error: PicoError) => say({ level: 'error', code: error.code, message: error.message, stack: String((error.cause as Error | undefined)?.stack ?? '') })
+  const publicListener = await listenPublic({ agent: node, host: config.host, port: config.port, limits: config.limits, onFault, ...(config.baseUrl === undefined ? {} : { baseUrl: config.baseUrl }) })
+  const closeSockets = acceptWebSockets(publicListener, node, config.limits)
+  addresses = { publicUrl: publicListener.url, baseUrl: config.baseUrl ?? publicListener.url, adminUrl: '' }
+  const stopListeners = async () => {
+    closeSockets()
+    await publicListener.close(1_000)
+  }
+  try {
+    const secret = await secretOf(config)
+    if (secret !== undefined) await node.unlock(secret)
+    else await node.close('locked')
+    const socket = await socketPath(config.home)
+    const admin = await listenAdmin({ agent: node, port: config.adminPort, ui: join(installationFolder(), 'dist/ui'), socket, onFault })
+    addresses = { ...addresses, adminUrl: admin.url }
+    await writeEngineFile(config.home, { pid: process.pid, version: VERSION, publicUrl: addresses.publicUrl, baseUrl: addresses.baseUrl, adminUrl: admin.url, socket })
+    const stop = stopper(async () => {
+      await Promise.all([stopListeners(), admin.close(500)])
+      await node.close()
+      client.close()
+      await removeEngineFile(config.home)
+    })
+    process.once('SIGTERM', stop).once('SIGINT', stop)
+    await greet(node, config, admin.link(), begun)
+  } catch (thrown) {
+    await stopListeners()
+    await node.close()
+    throw asPicoError(thrown)
+  }
+}
+
+function stopper(close: () => Promise<void>): () => void {
+  return () => {
+    const late = setTimeout(() => process.exit(0), STOP_MS)
+    void close().then(
+      () => {
+        clearTimeout(late)
+        process.exit(0)
+      },
+      error => {
+        process.stderr.write(`${asPicoError(error).message}\n`)
+        process.exit(1)
+      },
+    )
+  }
+}
+
+/** The start-up text, and what it needs: an invitation of the root pico that stays the same while the address does. */
+async function greet(node: Node, config: Config, consoleUrl: string, begun: number): Promise<void> {
+  const { baseUrl } = node.parts.addresses()
+  const facts = { version: VERSION, consoleUrl, didcommUrl: `${baseUrl}/didcomm`, home: config.home, started_ms: Date.now() - begun }
+  if (!node.unlocked) {
+    process.stdout.write(banner({ ...facts, wallet: 'locked' }, process.stdout.isTTY))
+    return
+  }
+  const root = await node.owner.root()
+  const invitationUrl = await standingInvitation(node, root.picoId)
+  const { kdf } = await node.parts.walletFacts()
+  const wallet = kdf === 'argon2id' ? 'passphrase' : 'key file'
+  process.stdout.write(banner({ ...facts, wallet, rootDid: root.did, invitationUrl }, process.stdout.isTTY))
+}
+
+async function standingInvitation(node: Node, picoId: string): Promise<string> {
+  const { baseUrl } = node.parts.addresses()
+  const known = node.engine.named('start-invitation') as { id: string; baseUrl: string } | undefined
+  if (known?.baseUrl === baseUrl && (await node.invitation(known.id))?.state === 'open') return `${baseUrl}/i/${known.id}`
+  const made = await node.owner.command(picoId, 'invite', { version: 'v1', multi: true, approve: false, events: '', queries: '' })
+  await node.engine.setNamed('start-invitation', { id: made.invitationId ?? null, baseUrl })
+  return String(made.shortUrl)
+}

@@ -1,0 +1,544 @@
+// One engine, whole: store, wallet, driver, inbox, outbox, rulesets, moves and the owner's verbs, behind the one seam
+// that the edges know (agent.ts). Everything that varies between runs comes in by `NodeParts`; main.ts names the choices.
+
+import type { Secret, Vault } from '../wallet/vault.ts'
+import type { Agent, Carrier, EventRequest, EventResult, InvitationView, QueryRequest, Received } from './agent.ts'
+import { ANSWERED, readThread } from './didcomm.ts'
+import { Engine, type EngineLimits } from './engine.ts'
+import { asPicoError, errorRow, PicoError } from './errors.ts'
+import { Inbox } from './inbox.ts'
+import { Keyrings } from './keyrings.ts'
+import { Moves } from './move.ts'
+import { Outbox } from './outbox.ts'
+import { Owner, type Waiting } from './owner.ts'
+import { OwnMail } from './own-mail.ts'
+import { GROUP } from './pico.ts'
+import type { Clock, Effect, Json, JsonObject, Letter, PicoId, Random, Store, View } from './ports.ts'
+import { Sources, type Table } from './sources.ts'
+import { runQuery, step } from './step.ts'
+import type { Committed } from './steps.ts'
+import type { HttpClient } from './transports/client.ts'
+
+export interface NodeParts {
+  /** A closed store; opened at unlock, closed at lock. */
+  readonly store: Store
+  readonly clock: Clock
+  readonly random: Random
+  readonly client: HttpClient
+  /** Opens the wallet over the opened store. */
+  readonly openVault: (store: Store, secret: Secret) => Promise<Vault>
+  /** New wrapping; absent where there is no wallet file. */
+  readonly rekey?: (store: Store, vault: Vault, secret: Secret) => Promise<Vault>
+  readonly walletFacts: () => Promise<{ kdf: string; rekeyedAt: string }>
+  /** The secret for `wallet unlock` without a passphrase. */
+  readonly standardSecret?: () => Promise<Secret>
+  /** The secret a new key file holds. */
+  readonly keyFileSecret?: (path: string) => Promise<Secret>
+  /** Folder of the rulesets that every pico has. */
+  readonly builtins: string
+  readonly version: string
+  readonly home: string
+  readonly limits?: Partial<EngineLimits>
+  readonly jsonDepth: number
+  /** Where peers reach this engine; known once the listener listens. */
+  readonly addresses: () => { publicUrl: string; baseUrl: string; adminUrl: string }
+  /** Faults and notices of the engine, for the process's log: never what picos say. */
+  readonly log: (record: JsonObject) => void
+  readonly pause?: () => Promise<void>
+}
+
+const LOGS_KEPT = 20_000
+const ANSWERS_KEPT = 1_000
+const KINDS: readonly (readonly [group: string, kind: string])[] = [
+  [GROUP.pico, 'pico'],
+  [GROUP.child, 'pico'],
+  [GROUP.connection, 'connection'],
+  [GROUP.ruleset, 'ruleset'],
+  [GROUP.channel, 'channel'],
+  [GROUP.message, 'message'],
+]
+
+interface Open {
+  readonly engine: Engine
+  readonly vault: Vault
+  readonly sources: Sources
+  readonly inbox: Inbox
+  readonly outbox: Outbox
+  readonly owner: Owner
+  readonly moves: Moves
+  readonly mail: OwnMail
+}
+
+export class Node implements Agent {
+  readonly parts: NodeParts
+  private readonly keyrings = new Keyrings()
+  private open_: Open | undefined
+  private why = 'starting'
+  private readonly started: number
+  private readonly logs: JsonObject[] = []
+  private readonly listeners = new Set<(event: JsonObject) => void>()
+  private readonly answers = new Map<string, Json>()
+  private readonly waiters = new Map<string, (answer: Json) => void>()
+  private readonly lines = new Map<string, Carrier>()
+  private readonly holding = new Set<{ picoId: PicoId; look: () => void }>()
+
+  constructor(parts: NodeParts) {
+    this.parts = parts
+    this.started = parts.clock.now()
+  }
+
+  private get opened(): Open {
+    if (this.open_ === undefined) throw new PicoError(this.why === 'locked' ? 'wallet.locked' : 'engine.stopping', `the engine is ${this.why}`)
+    return this.open_
+  }
+
+  get engine(): Engine {
+    return this.opened.engine
+  }
+
+  get owner(): Owner {
+    return this.opened.owner
+  }
+
+  get moves(): Moves {
+    return this.opened.moves
+  }
+
+  get unlocked(): boolean {
+    return this.open_ !== undefined
+  }
+
+  get refusedStrangers(): { count: number; recent: readonly JsonObject[] } {
+    return this.opened.inbox.strangers
+  }
+
+  // ---- life ------------------------------------------------------------------------------------------------------
+
+  /** Unlocks: opens store and wallet, starts the engine. Throws `wallet.*`, `store.*`; nothing is open then. */
+  async unlock(secret: Secret): Promise<void> {
+    if (this.open_) return
+    const { store } = this.parts
+    await store.open()
+    let vault: Vault
+    try {
+      vault = await this.parts.openVault(store, secret)
+    } catch (error) {
+      await store.close()
+      this.why = 'locked'
+      throw error
+    }
+    await this.run(vault)
+  }
+
+  private async run(vault: Vault): Promise<void> {
+    const { parts } = this
+    const table: Table = { get: name => engine.named(name), put: (name, value) => engine.setNamed(name, value) }
+    const fetchText = async (url: string, owner: boolean) => {
+      const answer = await parts.client.request({ method: 'GET', url, headers: { accept: 'text/plain, */*' }, followRedirect: true }, owner)
+      if (answer.status_code !== 200) throw new PicoError('ruleset.unreachable', `${url} answered ${String(answer.status_code)} ${String(answer.status_line)}`)
+      return String(answer.content ?? '')
+    }
+    const sources = new Sources(table, fetchText, parts.builtins)
+    const outbox = new Outbox({
+      engine: () => engine,
+      keyrings: this.keyrings,
+      client: parts.client,
+      sources,
+      baseUrl: () => parts.addresses().baseUrl,
+      receive: async (envelope, contentType) => (await this.receive(envelope, contentType, { live: false })).status,
+      live: (picoId, connectionId) => this.line(picoId, connectionId),
+    })
+    const engine: Engine = new Engine({
+      store: parts.store,
+      vault,
+      clock: parts.clock,
+      random: parts.random,
+      world: { perform: (effect: Effect) => outbox.perform(effect), deliver: (letter: Letter, picoId: PicoId) => outbox.deliver(letter, picoId) },
+      step,
+      runQuery,
+      code: hash => sources.code(hash),
+      loadCode: async hash => void (await sources.ensure(hash)),
+      toStimulus: (picoId, stored) => inbox.open(picoId, stored),
+      facts: this.facts(() => mail.did),
+      ...(parts.limits === undefined ? {} : { limits: parts.limits }),
+      ...(parts.pause === undefined ? {} : { pause: parts.pause }),
+    })
+    const around = {
+      engine: () => engine,
+      sources,
+      keyrings: this.keyrings,
+      vault: () => vault,
+      client: parts.client,
+      named: table,
+      clock: parts.clock,
+      baseUrl: () => parts.addresses().baseUrl,
+      engineDid: () => mail.did,
+      log: parts.log,
+      changed: (move: JsonObject) => this.emit({ kind: 'move', ...move }),
+    }
+    const moves = new Moves(around)
+    const mail = new OwnMail({ ...around, moves })
+    const inbox = new Inbox({
+      engine: () => this.open_?.engine ?? engine,
+      keyrings: this.keyrings,
+      outbox: () => outbox,
+      own: mail,
+      now: () => parts.clock.now(),
+      jsonDepth: parts.jsonDepth,
+      line: (picoId, connectionId, carrier) => void this.lines.set(`${picoId}/${connectionId}`, carrier),
+    })
+    const owner = new Owner({
+      engine,
+      sources,
+      waiting: this.waiting(engine),
+      refused: picoId => inbox.refusedBy(picoId),
+      logs: (picoId, n) => this.past(picoId, n),
+      fetchInvitation: url => this.fetchInvitation(url),
+    })
+    this.listen(engine, inbox)
+    await sources.start()
+    await engine.start()
+    await mail.start()
+    this.open_ = { engine, vault, sources, inbox, outbox, owner, moves, mail }
+    await this.ensureRoot()
+    await moves.start()
+    this.emit({ kind: 'engine', state: 'ready' })
+  }
+
+  private facts(engineDid: () => string) {
+    const { parts } = this
+    return {
+      get baseUrl() {
+        return parts.addresses().baseUrl
+      },
+      get engineDid() {
+        return engineDid()
+      },
+      version: parts.version,
+    }
+  }
+
+  private async ensureRoot(): Promise<void> {
+    const { engine } = this.opened
+    if ((await engine.picos()).length > 0) return
+    const id = Buffer.from(this.parts.random.bytes(16)).toString('hex')
+    const eci = Buffer.from(this.parts.random.bytes(24)).toString('base64url')
+    await engine.createPico({ picoId: id, name: 'root', parentId: null, parentEci: null, eci, rulesets: [], attrs: {} })
+  }
+
+  /** Stops the engine and forgets every key. */
+  async close(why = 'stopped'): Promise<void> {
+    const open = this.open_
+    this.why = why
+    this.open_ = undefined
+    if (open === undefined) return
+    open.moves.stop()
+    await open.engine.stop()
+    this.keyrings.clear()
+    open.vault.lock()
+    this.emit({ kind: 'engine', state: why })
+  }
+
+  // ---- listening to the engine --------------------------------------------------------------------------------------
+
+  private listen(engine: Engine, inbox: Inbox): void {
+    engine.on('committed', event => this.committed(event))
+    engine.on('queried', ({ picoId, log }) => this.record(picoId, this.parts.clock.now(), log))
+    engine.on('rejected', ({ picoId, reason, from }) => {
+      inbox.note(picoId, reason, from)
+      this.keep({ picoId, level: 'warn', code: reason, message: 'a message was refused', ...(from === undefined ? {} : { from }) }, this.parts.clock.now())
+    })
+    engine.on('fault', ({ picoId, fault, attempts }) => {
+      this.parts.log({ level: 'error', code: fault.code, message: fault.message, ...(picoId === null ? {} : { picoId }), attempts, ...(fault.cause instanceof Error ? { stack: String(fault.cause.stack) } : {}) })
+    })
+    engine.on('registry', ({ picoId, status }) => {
+      if (status === 'gone' || status === 'retired') this.keyrings.forget(picoId)
+      this.emit({ kind: 'pico', picoId, status })
+    })
+  }
+
+  private committed(event: Committed): void {
+    const { picoId, at, groups, log } = event
+    this.record(picoId, at, log)
+    for (const look of [...this.holding]) if (look.picoId === picoId) look.look()
+    if (this.listeners.size === 0) return
+    const kinds = new Set(KINDS.filter(([group]) => groups.includes(group)).map(([, kind]) => kind))
+    if (groups.some(group => group.startsWith('var/'))) kinds.add('state')
+    for (const kind of kinds) this.emit({ kind, picoId, at: new Date(at).toISOString() })
+  }
+
+  private record(picoId: PicoId, at: number, log: Committed['log']): void {
+    for (const record of log) {
+      if (record.code === ANSWERED) this.answered(`${picoId}/${String(record.threadId)}`, record.answer ?? null)
+      else this.keep({ picoId, ...(record as unknown as JsonObject) }, at)
+    }
+  }
+
+  private keep(record: JsonObject, at: number): void {
+    const full = { at: new Date(at).toISOString(), ...record }
+    this.logs.push(full)
+    if (this.logs.length > LOGS_KEPT * 1.1) this.logs.splice(0, this.logs.length - LOGS_KEPT)
+    if (this.listeners.size > 0) this.emit({ kind: 'log', ...full })
+  }
+
+  private past(picoId: PicoId | undefined, n: number): JsonObject[] {
+    const mine = picoId === undefined ? this.logs : this.logs.filter(record => record.picoId === picoId)
+    return n === 0 ? [] : mine.slice(-n)
+  }
+
+  private emit(event: JsonObject): void {
+    for (const listener of this.listeners) listener(event)
+  }
+
+  watch(listener: (event: JsonObject) => void): () => void {
+    this.listeners.add(listener)
+    return () => this.listeners.delete(listener)
+  }
+
+  // ---- commands that wait --------------------------------------------------------------------------------------------
+
+  private answered(key: string, answer: Json): void {
+    const waiter = this.waiters.get(key)
+    if (waiter) {
+      this.waiters.delete(key)
+      return waiter(answer)
+    }
+    // The answer may come before the command that asked has returned.
+    if (this.answers.size >= ANSWERS_KEPT) this.answers.delete(this.answers.keys().next().value as string)
+    this.answers.set(key, answer)
+  }
+
+  private waiting(engine: Engine): Waiting {
+    const { clock } = this.parts
+    return {
+      thread: (picoId, threadId, ms) => {
+        const key = `${picoId}/${threadId.toLowerCase()}`
+        const early = this.answers.get(key)
+        this.answers.delete(key)
+        if (early !== undefined) return Promise.resolve(early)
+        return new Promise(resolve => {
+          const cancel = clock.wake(clock.now() + ms, () => {
+            this.waiters.delete(key)
+            resolve(undefined)
+          })
+          this.waiters.set(key, answer => {
+            cancel()
+            resolve(answer)
+          })
+        })
+      },
+      until: (picoId, ms, holds) => this.until(engine, picoId, ms, holds),
+    }
+  }
+
+  private async until(engine: Engine, picoId: PicoId, ms: number, holds: (view: View) => boolean): Promise<boolean> {
+    const { clock } = this.parts
+    const ends = clock.now() + ms
+    for (;;) {
+      // Registered before looking, so that nothing that happens meanwhile is missed.
+      let look: () => void = () => undefined
+      const changed = new Promise<void>(resolve => (look = resolve))
+      const entry = { picoId, look }
+      this.holding.add(entry)
+      try {
+        if (await engine.read(picoId, holds)) return true
+        const left = ends - clock.now()
+        if (left <= 0) return false
+        let cancel: () => void = () => undefined
+        await Promise.race([changed, new Promise<void>(resolve => (cancel = clock.wake(clock.now() + left, resolve)))])
+        cancel()
+      } finally {
+        this.holding.delete(entry)
+      }
+    }
+  }
+
+  private line(picoId: PicoId, connectionId: string): ((envelope: Uint8Array) => boolean) | undefined {
+    const carrier = this.lines.get(`${picoId}/${connectionId}`)
+    if (carrier?.reply === undefined) return undefined
+    const { reply } = carrier
+    return envelope => {
+      try {
+        reply(envelope)
+        return true
+      } catch {
+        // The line is gone: from now on the peer's address is used again.
+        this.lines.delete(`${picoId}/${connectionId}`)
+        return false
+      }
+    }
+  }
+
+  private async fetchInvitation(url: string): Promise<Json> {
+    const answer = await this.parts.client.request({ method: 'GET', url, headers: { accept: 'application/json' }, followRedirect: true }, true)
+    if (answer.status_code === 0) throw new PicoError('invitation.unreachable', `${url} cannot be reached (${String(answer.status_line)})`)
+    if (answer.status_code !== 200) throw new PicoError('invitation.unknown', `${url} answered ${String(answer.status_code)}: the invitation is used, expired or unknown`)
+    try {
+      return JSON.parse(String(answer.content)) as Json
+    } catch {
+      throw new PicoError('invitation.invalid', `${url} gave no invitation`)
+    }
+  }
+
+  // ---- Agent ---------------------------------------------------------------------------------------------------------
+
+  ready(): { ready: boolean; reason?: string } {
+    return this.open_ === undefined ? { ready: false, reason: this.why } : { ready: true }
+  }
+
+  async receive(envelope: Uint8Array, _contentType: string, carrier: Carrier): Promise<Received> {
+    return this.open_ === undefined ? { status: 503, retryAfter: 5 } : this.open_.inbox.receive(envelope, carrier)
+  }
+
+  async event(request: EventRequest): Promise<EventResult> {
+    const { engine } = this.opened
+    const { eci, domain, name, attrs, id, bodyHash, wait, query } = request
+    const picoId = engine.lookup(`eci:${eci}`)
+    if (picoId === undefined) throw new PicoError('channel.unknown', 'there is no such channel')
+    const stimulus = {
+      kind: 'event',
+      eci,
+      outside: true,
+      domain,
+      name,
+      attrs,
+      ...(id === undefined ? {} : { id, keep: true }),
+      ...(bodyHash === undefined ? {} : { bodyHash }),
+      ...(query === undefined ? {} : { then: query }),
+    } as const
+    const answer = (await engine.submit(picoId, stimulus, wait || query !== undefined ? 'applied' : 'accepted')) as JsonObject
+    const error = answer.error as JsonObject | undefined
+    const waited = wait || query !== undefined
+    // Without waiting, durable is all that is promised: a rule's fault is the pico's business.
+    if (error !== undefined && (waited || errorRow(String(error.code)).http < 500)) throw faultOf(error)
+    const eid = typeof answer.eid === 'string' ? answer.eid : (id ?? this.uuid())
+    return { eid, ...(waited ? { directives: (answer.directives as Json[] | undefined) ?? [] } : {}), ...(answer.replayed === true ? { replayed: true } : {}), ...('value' in answer ? { value: answer.value as Json } : {}) }
+  }
+
+  private uuid(): string {
+    return Buffer.from(this.parts.random.bytes(16)).toString('hex')
+  }
+
+  async query(request: QueryRequest): Promise<Json> {
+    const { engine } = this.opened
+    const picoId = engine.lookup(`eci:${request.eci}`)
+    if (picoId === undefined) throw new PicoError('channel.unknown', 'there is no such channel')
+    const answer = await engine.query(picoId, { ...request, outside: true, depth: 0 })
+    if ('error' in answer) throw faultOf(answer.error as unknown as JsonObject)
+    return answer.value
+  }
+
+  async invitation(id: string): Promise<InvitationView | undefined> {
+    const { engine } = this.opened
+    const picoId = engine.lookup(`inv:${id}`)
+    if (picoId === undefined) return undefined
+    const thread = await engine.read(picoId, view => readThread(view, id))
+    const data = thread?.data as JsonObject | undefined
+    if (thread === undefined || data?.invitation === undefined) return undefined
+    const expired = typeof data.expiresTime === 'number' && data.expiresTime * 1000 <= this.parts.clock.now()
+    const invitation = data.invitation as JsonObject
+    const goal = invitation.goal ?? (invitation.body as JsonObject | undefined)?.goal
+    const parameter = '@type' in invitation ? 'oob' : '_oob'
+    return {
+      invitation,
+      url: `${this.parts.addresses().baseUrl}?${parameter}=${Buffer.from(JSON.stringify(invitation)).toString('base64url')}`,
+      label: String(data.label ?? ''),
+      state: thread.state === 'await-response' ? (expired ? 'expired' : 'open') : 'used',
+      ...(typeof goal === 'string' ? { goal } : {}),
+    }
+  }
+
+  async verb(name: string, args: JsonObject): Promise<Json> {
+    try {
+      return await this.run_(name, args)
+    } catch (thrown) {
+      throw asPicoError(thrown)
+    }
+  }
+
+  private async run_(name: string, args: JsonObject): Promise<Json> {
+    switch (name) {
+      case 'status':
+        return this.status()
+      case 'wallet.status':
+        return this.wallet()
+      case 'wallet.lock':
+        await this.close('locked')
+        return this.wallet()
+      case 'wallet.unlock':
+        return this.unlockBy(args)
+      case 'wallet.rekey':
+        return this.rekey(args)
+      case 'move.ticket':
+        return this.opened.moves.ticket(typeof args.expires_s === 'number' ? args.expires_s : undefined)
+      case 'move.run':
+        return this.opened.moves.run(await this.opened.owner.resolve(String(args.pico)), String(args.ticket))
+      case 'move.ls':
+        return this.opened.moves.ls()
+      case 'move.show':
+        return this.opened.moves.show(String(args.move))
+      case 'move.resume':
+        return this.opened.moves.resume(String(args.move))
+      case 'move.abort':
+        return this.opened.moves.abort(String(args.move))
+      default:
+        return this.opened.owner.verb(name, args)
+    }
+  }
+
+  private async status(): Promise<Json> {
+    const { publicUrl, baseUrl, adminUrl } = this.parts.addresses()
+    const open = this.open_
+    const strangers = open?.inbox.strangers ?? { count: 0, recent: [] }
+    return {
+      version: this.parts.version,
+      home: this.parts.home,
+      publicUrl,
+      baseUrl,
+      didcommUrl: `${baseUrl}/didcomm`,
+      adminUrl,
+      wallet: open === undefined ? 'locked' : 'unlocked',
+      picos: open === undefined ? 0 : (await open.engine.picos()).filter(pico => pico.status === 'live' || pico.status === 'frozen').length,
+      ready: open !== undefined,
+      uptime_ms: this.parts.clock.now() - this.started,
+      refused: { count: strangers.count, recent: strangers.recent as unknown as Json },
+    }
+  }
+
+  private async wallet(): Promise<Json> {
+    return { state: this.open_ === undefined ? 'locked' : 'unlocked', ...(await this.parts.walletFacts()) }
+  }
+
+  private async unlockBy(args: JsonObject): Promise<Json> {
+    const { passphrase } = args
+    if (typeof passphrase === 'string') await this.unlock({ passphrase })
+    else if (this.parts.standardSecret) await this.unlock(await this.parts.standardSecret())
+    else throw new PicoError('wallet.passphrase', 'a passphrase is needed')
+    return this.wallet()
+  }
+
+  private async rekey(args: JsonObject): Promise<Json> {
+    const { rekey, keyFileSecret, store } = this.parts
+    if (rekey === undefined || keyFileSecret === undefined) throw new PicoError('usage', 'this engine has no wallet file')
+    const secret: Secret = typeof args.passphrase === 'string' ? { passphrase: args.passphrase } : await keyFileSecret(String(args.keyFile))
+    const { vault } = this.opened
+    // Steps stand still meanwhile: a pico made now would be wrapped by the key that goes.
+    const open = this.opened
+    open.moves.stop()
+    this.open_ = undefined
+    this.why = 'rekeying'
+    await open.engine.stop()
+    await store.open()
+    const next = await rekey(store, vault, secret)
+    this.keyrings.clear()
+    vault.lock()
+    await this.run(next)
+    return this.wallet()
+  }
+}
+
+function faultOf(error: JsonObject): PicoError {
+  const { code, message, ...place } = error
+  return new PicoError(String(code), String(message), place)
+}
+

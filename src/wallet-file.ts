@@ -1,0 +1,124 @@
+// The wallet beside the store: the wrapped master key and the engine's wrapped keys, `wallet.json` in the home. Rekey
+// is resumable at every write: the new file is written beside the old one, all wrapped keys change in one batch of the
+// store together with the generation they belong to, then the new file takes the old one's place.
+
+import { randomBytes } from 'node:crypto'
+import { readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { base64url, fromBase64url } from '../wallet/bytes.ts'
+import { cryptoNode } from '../wallet/crypto-node.ts'
+import { isFault } from '../wallet/fault.ts'
+import { type MasterHeader, newEngineKeys, newMasterKey, openMaster, openVault, type Secret, type Vault, wrapMaster } from '../wallet/vault.ts'
+import { PicoError } from './errors.ts'
+import { writePrivate } from './home.ts'
+import type { Store } from './ports.ts'
+import { endOf, PREFIX, picoOfKey } from './stores/keys.ts'
+
+interface WalletFile {
+  readonly generation: number
+  readonly header: MasterHeader
+  readonly engineKeys: string
+  readonly rekeyedAt: string
+}
+
+/** What the owner may know of the wallet. */
+export interface WalletFacts {
+  readonly kdf: string
+  readonly rekeyedAt: string
+}
+
+const GENERATION = Uint8Array.of(PREFIX.engine, ...Buffer.from('generation'))
+
+const path = (home: string, next = false) => join(home, next ? 'wallet.next.json' : 'wallet.json')
+
+async function readWallet(file: string): Promise<WalletFile | undefined> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw new PicoError('store.unavailable', `${file} cannot be read (${error.code ?? 'failed'})`)
+  })
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text) as WalletFile
+  } catch {
+    throw new PicoError('wallet.damaged', `${file} is damaged: restore it from a copy of the home`)
+  }
+}
+
+/** Reads a key file, or makes it (0600) when it is not there. */
+export async function keyFile(file: string, make: boolean): Promise<Secret> {
+  const found = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' && make) return undefined
+    throw new PicoError('wallet.passphrase', `${file} cannot be read (${error.code ?? 'failed'})`)
+  })
+  if (found !== undefined) {
+    const bytes = fromBase64url(found.toString('utf8').trim())
+    if (bytes === undefined || bytes.length < 32) throw new PicoError('wallet.passphrase', `${file} is no key file: it holds at least 32 random bytes as base64url`)
+    return { keyFile: bytes }
+  }
+  const made = new Uint8Array(randomBytes(32))
+  await writePrivate(file, `${base64url(made)}\n`)
+  return { keyFile: made }
+}
+
+/** Is there a wallet in this home already, and what opens it? */
+export async function walletFacts(home: string): Promise<WalletFacts | undefined> {
+  const wallet = await readWallet(path(home))
+  return wallet && { kdf: wallet.header.kdf, rekeyedAt: wallet.rekeyedAt }
+}
+
+/** Opens the wallet of a home, or makes it. The store must be open: it says which generation its keys are of. */
+export async function openWallet(home: string, store: Store, secret: Secret): Promise<Vault> {
+  const current = await readWallet(path(home))
+  if (current === undefined) return make(home, store, secret)
+  const next = await readWallet(path(home, true))
+  const stored = store.get(GENERATION)
+  const generation = stored === undefined ? current.generation : Number(Buffer.from(stored).toString())
+  if (next !== undefined && next.generation === generation) {
+    await rename(path(home, true), path(home))
+    return open(next, secret)
+  }
+  if (next !== undefined) await rm(path(home, true), { force: true })
+  return open(current, secret)
+}
+
+async function make(home: string, store: Store, secret: Secret): Promise<Vault> {
+  const master = newMasterKey(cryptoNode)
+  const header = await wrapMaster(cryptoNode, master, secret)
+  const wallet: WalletFile = { generation: 1, header, engineKeys: base64url(newEngineKeys(cryptoNode, master)), rekeyedAt: new Date().toISOString() }
+  await store.write([{ key: GENERATION, value: Buffer.from('1') }], true)
+  await writePrivate(path(home), `${JSON.stringify(wallet, null, 2)}\n`)
+  return open(wallet, secret)
+}
+
+async function open(wallet: WalletFile, secret: Secret): Promise<Vault> {
+  const master = await openMaster(cryptoNode, wallet.header, secret)
+  if (isFault(master)) throw new PicoError(master.code, master.message)
+  const keys = fromBase64url(wallet.engineKeys)
+  const vault = keys === undefined ? undefined : openVault(cryptoNode, master, keys)
+  if (vault === undefined || isFault(vault)) throw new PicoError('wallet.damaged', 'the keys of the engine do not open: wallet.json is damaged')
+  return vault
+}
+
+/** New master key, new wrapping; every pico's keys are wrapped anew in one synced batch. Returns the vault that works from now on. */
+export async function rekey(home: string, store: Store, vault: Vault, secret: Secret): Promise<Vault> {
+  const current = await readWallet(path(home))
+  if (current === undefined) throw new PicoError('wallet.damaged', 'wallet.json is missing')
+  const master = newMasterKey(cryptoNode)
+  const header = await wrapMaster(cryptoNode, master, secret)
+  const oldKeys = fromBase64url(current.engineKeys)
+  const engineKeys = oldKeys && vault.rewrap('engine', oldKeys, master)
+  if (engineKeys === undefined) throw new PicoError('wallet.damaged', 'the keys of the engine do not open: wallet.json is damaged')
+  const next: WalletFile = { generation: current.generation + 1, header, engineKeys: base64url(engineKeys), rekeyedAt: new Date().toISOString() }
+  await writePrivate(path(home, true), `${JSON.stringify(next, null, 2)}\n`)
+  const start = Uint8Array.of(PREFIX.keys)
+  const rows = await store.range(start, endOf(start))
+  const writes = rows.map(({ key, value }) => {
+    const wrapped = vault.rewrap(picoOfKey(key), value, master)
+    if (wrapped === undefined) throw new PicoError('store.corrupt', 'the keys of a pico do not open')
+    return { key, value: wrapped }
+  })
+  await store.write([...writes, { key: GENERATION, value: Buffer.from(String(next.generation)) }], true)
+  await rename(path(home, true), path(home))
+  await store.compact(start, endOf(start))
+  return open(next, secret)
+}

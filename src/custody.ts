@@ -56,12 +56,17 @@ export class Custody {
   /** Stops steps and letters of a pico: mail queues, queries go on. Resolves when its records stand still; a step that
    *  waits for an effect ends first. */
   async freeze(picoId: PicoId): Promise<{ seq: number; epoch: number }> {
-    const { registry, dispatch, commit } = this.world
     this.expect(picoId, 'live', 'frozen')
-    const resident = this.world.resident(picoId)
+    return this.pinned(picoId, resident => this.freezeResident(resident))
+  }
+
+  private async freezeResident(resident: Resident): Promise<{ seq: number; epoch: number }> {
+    const { registry, dispatch, commit } = this.world
+    const { picoId } = resident
     resident.status = 'frozen'
-    await this.until(() => !resident.busy && !resident.loading)
-    await this.until(() => !dispatch.sending(resident), SENDING_MS)
+    await this.until(() => resident.dropped || (!resident.busy && !resident.loading))
+    await this.until(() => resident.dropped || !dispatch.sending(resident), SENDING_MS)
+    if (resident.dropped) throw new PicoError('store.unavailable', 'The disk failed while the pico was being frozen.')
     dispatch.release(resident)
     await commit.idle()
     await this.write(registry.statusWrites(picoId, 'frozen'))
@@ -135,9 +140,11 @@ export class Custody {
 
   /** The commit of a move arrived here: mail for the pico is found and kept, nothing runs yet. */
   async hold(picoId: PicoId): Promise<void> {
-    const status = this.expect(picoId, 'inert', 'frozen')
-    if (status === 'frozen') return
-    await this.write([...this.world.registry.statusWrites(picoId, 'frozen'), ...(await this.bindWrites(picoId, true))])
+    if (this.expect(picoId, 'inert', 'frozen') === 'frozen') return
+    await this.pinned(picoId, async resident => {
+      const binds = await this.bindWrites(resident, true)
+      await this.write([...this.world.registry.statusWrites(picoId, 'frozen'), ...binds])
+    })
     await this.wakeAs(picoId, 'frozen')
   }
 
@@ -145,16 +152,17 @@ export class Custody {
   async activate(picoId: PicoId, epoch: number): Promise<void> {
     const { registry, alarms } = this.world
     if (this.expect(picoId, 'inert', 'frozen', 'live') === 'live') return
-    const binds = await this.bindWrites(picoId, true)
-    const resident = this.world.resident(picoId)
-    const head: Head = { ...resident.head, epoch }
-    const change: RecordChange = { group: OWN.head, leaf: 'head', value: head as unknown as Json }
-    await this.write([
-      ...registry.statusWrites(picoId, 'live'),
-      ...binds,
-      ...resident.records.prepare([change]),
-      ...alarms.writes(picoId, null, head.alarm),
-    ])
+    await this.pinned(picoId, async resident => {
+      const binds = await this.bindWrites(resident, true)
+      const head: Head = { ...resident.head, epoch }
+      const change: RecordChange = { group: OWN.head, leaf: 'head', value: head as unknown as Json }
+      await this.write([
+        ...registry.statusWrites(picoId, 'live'),
+        ...binds,
+        ...resident.records.prepare([change]),
+        ...alarms.writes(picoId, null, head.alarm),
+      ])
+    })
     await this.wakeAs(picoId, 'live')
   }
 
@@ -162,20 +170,23 @@ export class Custody {
   async retire(picoId: PicoId, tombstone: JsonObject): Promise<void> {
     const { registry, alarms } = this.world
     if (this.expect(picoId, 'frozen', 'retired') === 'retired') return
-    const resident = this.world.resident(picoId)
     const retired: Registered = { ...(registry.get(picoId) as Registered), status: 'retired', tombstone }
-    resident.status = 'retired'
-    await this.write([...registry.put(retired), ...alarms.writes(picoId, resident.head.alarm, null)])
-    registry.putDone(retired)
-    alarms.set(picoId, null)
-    this.world.tell({ picoId, status: 'retired' })
-    for (const waiting of resident.queue.splice(0)) this.world.again(picoId, waiting)
+    await this.pinned(picoId, async resident => {
+      await this.write([...registry.put(retired), ...alarms.writes(picoId, resident.head.alarm, null)])
+      registry.putDone(retired)
+      resident.status = 'retired'
+      alarms.set(picoId, null)
+      this.world.tell({ picoId, status: 'retired' })
+      for (const waiting of resident.queue.splice(0)) this.world.again(picoId, waiting)
+    })
   }
 
   /** Mail that came for a frozen or retired pico, oldest first, as it was received. */
   async held(picoId: PicoId): Promise<{ leaf: string; stored: Json }[]> {
-    const { records } = this.world.resident(picoId)
-    await records.load(OWN.held)
+    const records = await this.pinned(picoId, async resident => {
+      await resident.records.load(OWN.held)
+      return resident.records
+    })
     const mail = records.synced.list(OWN.held).map(([leaf, value]) => ({ leaf, ...(value as unknown as InboxRecord) }))
     return mail
       .sort((a, b) => a.n - b.n)
@@ -191,15 +202,16 @@ export class Custody {
   async forget(picoId: PicoId): Promise<void> {
     if (!this.world.registry.get(picoId)) return
     this.expect(picoId, 'inert', 'retired', 'frozen', 'destroying')
-    const resident = this.world.resident(picoId)
-    await this.until(() => !resident.loading)
-    await this.write([
-      ...this.world.registry.statusWrites(picoId, 'destroying'),
-      { key: pendingKey(idBytes(picoId)), value: new Uint8Array(0) },
-    ])
-    resident.status = 'destroying'
-    this.world.dispatch.release(resident)
-    await this.track(this.eraseKeys(resident))
+    await this.pinned(picoId, async resident => {
+      await this.until(() => resident.dropped || !resident.loading)
+      await this.write([
+        ...this.world.registry.statusWrites(picoId, 'destroying'),
+        { key: pendingKey(resident.pico), value: new Uint8Array(0) },
+      ])
+      resident.status = 'destroying'
+      this.world.dispatch.release(resident)
+      await this.track(this.eraseKeys(resident))
+    })
   }
 
   // ---- destroying --------------------------------------------------------------------------------------------
@@ -233,8 +245,9 @@ export class Custody {
     const { picoId, head } = resident
     if (this.erasing.has(picoId)) return
     this.erasing.add(picoId)
+    resident.pins++
     try {
-      const binds = await this.bindWrites(picoId, false)
+      const binds = await this.bindWrites(resident, false)
       const alarm = this.world.alarms.writes(picoId, head.alarm, null)
       await this.write([{ key: keysKey(resident.pico), value: undefined }, ...binds, ...alarm])
       this.world.alarms.set(picoId, null)
@@ -283,9 +296,8 @@ export class Custody {
 
   // ---- common ------------------------------------------------------------------------------------------------
 
-  private async bindWrites(picoId: PicoId, bound: boolean): Promise<Write[]> {
+  private async bindWrites({ picoId, records }: Resident, bound: boolean): Promise<Write[]> {
     const { registry } = this.world
-    const { records } = this.world.resident(picoId)
     await records.load(OWN.bind)
     const binds = records.synced.list(OWN.bind).map(([key]) => ({ key, bound }))
     registry.bindsDone(binds, picoId)
@@ -302,6 +314,17 @@ export class Custody {
     const resident = this.world.resident(picoId)
     for (const job of waiting) this.world.again(picoId, job)
     if (status === 'live' && resident.head.alarm !== null) alarms.set(picoId, resident.head.alarm)
+  }
+
+  /** The pico stays in memory while `work` is under way. */
+  private async pinned<T>(picoId: PicoId, work: (resident: Resident) => Promise<T>): Promise<T> {
+    const resident = this.world.resident(picoId)
+    resident.pins++
+    try {
+      return await work(resident)
+    } finally {
+      resident.pins--
+    }
   }
 
   private noteStatus(picoId: PicoId, status: PicoStatus): void {

@@ -110,6 +110,7 @@ export class Engine {
   private readonly options: EngineOptions
   private readonly clock: Clock
   private readonly store: Store
+  private readonly pause: () => Promise<void>
   private readonly registry: Registry
   private readonly commit: CommitQueue
   private readonly mailbox: Mailbox<Resident>
@@ -157,8 +158,8 @@ export class Engine {
       (from, letter, how) => this.left(from, letter, how),
     )
     this.steps = this.makeSteps()
-    const pause = options.pause ?? (() => new Promise<void>(resolve => setImmediate(resolve)))
-    this.mailbox = new Mailbox(resident => this.steps.turn(resident), pause)
+    this.pause = options.pause ?? (() => new Promise<void>(resolve => setImmediate(resolve)))
+    this.mailbox = new Mailbox(resident => this.steps.turn(resident), this.pause)
     this.custody = this.makeCustody()
   }
 
@@ -195,10 +196,13 @@ export class Engine {
 
   // Steps that only wait for the disk get some time to end.
   private async handsDown(): Promise<void> {
-    const end = this.clock.now() + STOP_MS
+    let late = false
+    const cancel = this.clock.wake(this.clock.now() + STOP_MS, () => {
+      late = true
+    })
     const working = () => [...this.residents.values()].some(resident => resident.busy && !resident.waiting)
-    while (working() && this.clock.now() < end)
-      await new Promise<void>(resolve => this.clock.wake(this.clock.now() + 5, resolve))
+    while (!late && working()) await this.pause()
+    cancel()
   }
 
   on<K extends keyof EngineEvents>(event: K, listener: Listener<K>): () => void {
@@ -334,6 +338,19 @@ export class Engine {
     return this.registry.list()
   }
 
+  /** A named record of the engine itself, sealed under the engine's key. */
+  named(name: string): Json | undefined {
+    return this.registry.named(name)
+  }
+
+  /** Writes a named record; resolves when it is on disk. */
+  setNamed(name: string, value: Json | undefined): Promise<void> {
+    const write = this.registry.namedWrite(name, value)
+    return new Promise((resolve, reject) =>
+      this.commit.enter([write], undefined, fault => (fault ? reject(fault) : resolve())),
+    )
+  }
+
   // ---- making ------------------------------------------------------------------------------------------------
 
   /** Makes a pico: keys, registry, its first step, in one commit. The first step's answer; for one that is here already
@@ -391,9 +408,9 @@ export class Engine {
 
   private keepResident(resident: Resident): void {
     const { picoId, head } = resident
+    if (this.residents.size >= this.limits.residents) this.evict()
     this.commit.expect({ picoId, seq: head.seq, epoch: head.epoch })
     this.residents.set(picoId, resident)
-    if (this.residents.size > this.limits.residents) this.evict()
   }
 
   // Oldest first, idle ones only. A tenth more than needed, so that it is not done for every pico that comes.
@@ -488,7 +505,7 @@ export class Engine {
         if (this.state !== 'running') return
         if (!this.registry.wrappedKeys(picoId)) this.custody.eraseRest(picoId)
         else this.resident(picoId)
-        await this.options.pause?.()
+        await this.pause()
       }
     } catch (thrown) {
       this.tell('fault', { picoId: null, fault: asPicoError(thrown), attempts: 0 })
@@ -568,7 +585,7 @@ export class Engine {
     if (report || raises) {
       const gone = { group: OWN.outbox, leaf: id, value: undefined }
       if (from.status === 'live')
-        this.again(from.picoId, job({ kind: 'letter', letterId: id, ...how }, { also: [gone] }))
+        this.again(from.picoId, job({ kind: 'letter', letterId: id, letter, ...how }, { also: [gone] }))
       // A frozen pico hears of it where it wakes: the letter stays and leaves again from there.
       if (from.status !== 'destroying') return
     }
@@ -679,8 +696,8 @@ const innerQuery = (effect: Extract<Effect, { kind: 'query' }>): Query => ({
 
 /** An answer that refuses its sender (not one where a rule failed: that was taken). */
 function refusal(answer: Json): Delivery | undefined {
-  const error = answer !== null && typeof answer === 'object' && !Array.isArray(answer) ? answer['error'] : undefined
-  const code = error !== null && typeof error === 'object' && !Array.isArray(error) ? error?.['code'] : undefined
+  const error = answer !== null && typeof answer === 'object' && !Array.isArray(answer) ? answer.error : undefined
+  const code = error !== null && typeof error === 'object' && !Array.isArray(error) ? error.code : undefined
   if (typeof code !== 'string' || !isErrorCode(code)) return undefined
   const { fault, retry } = errorRow(code)
   if (fault !== 'caller') return undefined

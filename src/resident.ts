@@ -127,6 +127,8 @@ export class Resident {
   nextLetter = 0
   readonly lanes = new Map<string, Lane>()
   timerQueued = false
+  /** Somebody works with this object across awaits. */
+  pins = 0
   purging = false
   seenSincePurge = 0
 
@@ -141,7 +143,7 @@ export class Resident {
 
   /** Nothing would be lost or late if memory forgot this pico now. */
   get idle(): boolean {
-    const working = this.busy || this.loading || this.queued || this.purging || this.queue.length > 0
+    const working = this.pins > 0 || this.busy || this.loading || this.queued || this.purging || this.queue.length > 0
     return !working && this.unsynced === 0 && this.lanes.size === 0 && this.records.quiet
   }
 }

@@ -1,0 +1,216 @@
+// The embedded driver by itself: a core that costs next to nothing, five sealed records an event, LevelDB on this disk.
+// Sequential stands beside the same sealed bytes written raw, one synced chained batch after the other.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Engine } from '../src/engine.ts'
+import type { Clock, Done, Json, PicoId, RunQuery, Step, Stimulus, Store, Write } from '../src/ports.ts'
+import { LevelStore } from '../src/stores/level.ts'
+import { cryptoNode } from '../wallet/crypto-node.ts'
+import { newEngineKeys, newMasterKey, openVault, type Vault } from '../wallet/vault.ts'
+
+export interface Figure {
+  name: string
+  value: number
+  unit: string
+  reference: { name: string; value: number }
+  ratio: number
+  goal: number
+  held: boolean
+}
+
+/** The figures of the driver; about ten seconds. */
+export async function bench(): Promise<Figure[]> {
+  const [sequential, raw] = await sequentialBesideRaw()
+  const grouped = await inFlight(128, 100, 40_000)
+  const spawn = await spawnToReady(5000)
+  return [
+    {
+      name: 'engine, sequential submit(applied)',
+      value: Math.round(sequential),
+      unit: 'events/s',
+      reference: { name: 'raw synced batches of the same bytes', value: Math.round(raw) },
+      ratio: sequential / raw,
+      goal: 0.7,
+      held: sequential / raw >= 0.7,
+    },
+    {
+      name: 'engine, 128 in flight over 100 picos',
+      value: Math.round(grouped),
+      unit: 'events/s',
+      reference: { name: 'goal', value: 10_000 },
+      ratio: grouped / 10_000,
+      goal: 1,
+      held: grouped >= 10_000,
+    },
+    {
+      name: 'engine, 5,000 picos with mail pending: start to ready',
+      value: Math.round(spawn),
+      unit: 'ms',
+      reference: { name: 'goal', value: 1000 },
+      ratio: spawn / 1000,
+      goal: 1,
+      held: spawn <= 1000,
+    },
+  ]
+}
+
+const clock: Clock = {
+  now: () => Date.now(),
+  wake(at, fn) {
+    const timer = setTimeout(fn, Math.max(0, at - Date.now()))
+    return () => clearTimeout(timer)
+  },
+}
+
+// Five records an event: two variables, a log entry, the id seen, and the driver's head.
+const step: Step = (view, stimulus): Done => {
+  const nothing = { binds: [], outbox: [], log: [] }
+  if (stimulus.kind !== 'event')
+    return { ...nothing, changes: [{ group: 'pico', leaf: 'self', value: {} }], answer: null }
+  const { id, eci, attrs } = stimulus
+  const seen = `seen/${eci}`
+  if (view.get(seen, id as string) !== undefined) return { ...nothing, changes: [], answer: { replayed: true } }
+  const count = ((view.get('var/bench', 'count') as number | undefined) ?? 0) + 1
+  const changes = [
+    { group: 'var/bench', leaf: 'count', value: count },
+    { group: 'var/bench', leaf: 'last', value: attrs as Json },
+    { group: 'msg', leaf: String(count % 100), value: { n: count, ...attrs } as Json },
+    { group: seen, leaf: id as string, value: { t: 0 } },
+  ]
+  return { ...nothing, changes, answer: count }
+}
+const runQuery: RunQuery = () => ({ answer: { value: null }, log: [] })
+
+const picoIdOf = (n: number): PicoId => n.toString(16).padStart(32, '0')
+const event = (n: number, i: number): Stimulus => ({
+  kind: 'event',
+  id: `event-${n}-${i}`,
+  eci: `eci-${n}`,
+  outside: true,
+  domain: 'bench',
+  name: 'reading',
+  attrs: { temperature: 20 + (i % 10), at: '2024-01-01T00:00:00.000Z', sensor: `sensor-${n}`, sequence: i },
+})
+
+function vaultOf(): Vault {
+  const master = newMasterKey(cryptoNode)
+  const vault = openVault(cryptoNode, master, newEngineKeys(cryptoNode, master))
+  if (!('engine' in vault)) throw new Error(vault.message)
+  return vault
+}
+
+function engineOver(store: Store, vault: Vault): Engine {
+  return new Engine({
+    store,
+    vault,
+    clock,
+    random: { bytes: length => cryptoNode.randomBytes(length) },
+    world: { perform: async () => ({ value: null }), deliver: async () => ({ taken: true }) },
+    step,
+    runQuery,
+    code: () => undefined,
+    toStimulus: async (_, stored) => stored as unknown as Stimulus,
+    facts: { baseUrl: 'http://localhost', engineDid: 'did:key:bench', version: '0' },
+  })
+}
+
+async function create(engine: Engine, count: number): Promise<void> {
+  const births = Array.from({ length: count }, (_, n) => ({
+    picoId: picoIdOf(n),
+    name: `pico ${n}`,
+    parentId: null,
+    parentEci: null,
+    eci: `eci-${n}`,
+    rulesets: [],
+    attrs: {},
+  }))
+  for (let n = 0; n < count; n += 100)
+    await Promise.all(births.slice(n, n + 100).map(birth => engine.createPico(birth)))
+}
+
+/** Turn and turn about, so that what else the machine does falls on both. Events per second. */
+async function sequentialBesideRaw(): Promise<[engine: number, raw: number]> {
+  return inFolder(async folder => {
+    const batches: (readonly Write[])[] = []
+    const store = new LevelStore(join(folder, 'engine'))
+    const write = store.write.bind(store)
+    store.write = (writes, sync) => {
+      batches.push(writes)
+      return write(writes, sync)
+    }
+    const raw = new LevelStore(join(folder, 'raw'))
+    await raw.open()
+    const engine = engineOver(store, vaultOf())
+    await engine.start()
+    await create(engine, 1)
+    const [rounds, each] = [20, 200]
+    const spent = { engine: 0, raw: 0 }
+    for (let round = 0; round < rounds; round++) {
+      batches.length = 0
+      let start = performance.now()
+      for (let i = 0; i < each; i++) await engine.submit(picoIdOf(0), event(0, round * each + i), 'applied')
+      const took = performance.now() - start
+      start = performance.now()
+      for (const batch of batches) await raw.write(batch, true)
+      if (round < 2) continue
+      spent.engine += took
+      spent.raw += performance.now() - start
+    }
+    await engine.stop()
+    await raw.close()
+    const events = (rounds - 2) * each * 1000
+    return [events / spent.engine, events / spent.raw]
+  })
+}
+
+/** Events per second with `flight` callers over `picos` picos. */
+async function inFlight(flight: number, picos: number, events: number): Promise<number> {
+  return inFolder(async folder => {
+    const engine = engineOver(new LevelStore(folder), vaultOf())
+    await engine.start()
+    await create(engine, picos)
+    const run = async (from: number, count: number) => {
+      let next = from
+      const caller = async () => {
+        for (let i = next++; i < from + count; i = next++)
+          await engine.submit(picoIdOf(i % picos), event(i % picos, i), 'applied')
+      }
+      await Promise.all(Array.from({ length: flight }, caller))
+    }
+    await run(0, events / 8)
+    const start = performance.now()
+    await run(events, events)
+    const took = performance.now() - start
+    await engine.stop()
+    return (events / took) * 1000
+  })
+}
+
+/** Milliseconds from `start` to an answered event, with `picos` picos in the store, all of them with something pending. */
+async function spawnToReady(picos: number): Promise<number> {
+  return inFolder(async folder => {
+    const vault = vaultOf()
+    const first = engineOver(new LevelStore(folder), vault)
+    await first.start()
+    await create(first, picos)
+    await first.stop()
+    const second = engineOver(new LevelStore(folder), vault)
+    const start = performance.now()
+    await second.start()
+    await second.submit(picoIdOf(picos - 1), event(picos - 1, 0), 'applied')
+    const took = performance.now() - start
+    await second.stop()
+    return took
+  })
+}
+
+async function inFolder<T>(run: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'bench-engine-'))
+  try {
+    return await run(folder)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}

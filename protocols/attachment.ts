@@ -116,7 +116,8 @@ export function utf8(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
-    if (error instanceof TypeError) return undefined
+    // By name: the decoder may belong to another realm than this module.
+    if ((error as Error).name === 'TypeError') return undefined
     throw error
   }
 }

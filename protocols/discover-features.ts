@@ -103,7 +103,7 @@ function matches(id: string, parts: readonly string[]): boolean {
 }
 
 /** The PIURIs of a disclosure in any dialect, old prefix read as the new, each once. */
-export function disclosedProtocols(body: JsonObject): string[] {
+function disclosedProtocols(body: JsonObject): string[] {
   const entries = Array.isArray(body.disclosures)
     ? body.disclosures
         .filter(isObject)

@@ -27,6 +27,7 @@ import type { Draft, Resolved, Turn } from './turn.ts'
 
 export const firstContact = protocol({
   name: 'first-contact',
+  events: 'trust-ping',
   retain: true,
   handshake: true,
   hidden: true,

@@ -16,6 +16,7 @@ import {
 } from './problem.ts'
 import type {
   Circumstances,
+  ConnectionFacts,
   Dialect,
   Draft,
   MessageRule,
@@ -118,9 +119,15 @@ export function advance(
 function stranger(protocol: Protocol, row: Row, trigger: Trigger, turn: Turn): Problem | undefined {
   if (protocol.connectionless || row.newcomer || !trigger.startsWith('receive ')) return undefined
   const { connection, thread } = turn
+  if (!protocol.handshake && !isLive(connection)) return problem('message.stranger', 'the sender is no peer')
   if (connection && (thread?.connectionId === undefined || thread.connectionId === connection.connectionId))
     return undefined
   return problem('message.stranger', 'the sender has no part in this thread')
+}
+
+/** Somebody who only asked for a connection, or whose connection ended, is no peer. */
+function isLive(connection: ConnectionFacts | undefined): boolean {
+  return connection?.state === 'established' || connection?.state === 'responded'
 }
 
 /** The role whose first declared state takes the trigger. */
@@ -334,12 +341,11 @@ export function messageAttributes(
 function messageEvents(protocol: Protocol, trigger: Trigger, turn: Turn, connectionId: string | undefined): Raised[] {
   const { message, connection, sender } = turn
   if (!message || protocol.connectionless || !trigger.startsWith('receive ')) return []
-  const settled = connection?.state === 'established' || connection?.state === 'responded'
-  if (protocol.handshake && !settled) return []
+  if (protocol.handshake && !isLive(connection)) return []
   const attrs = messageAttributes(message, connectionId, connection?.theirDid ?? sender?.did)
   return [
     { domain: 'didcomm', name: 'message_received', attrs },
-    { ...eventOf(protocol.name, trigger.slice('receive '.length)), attrs },
+    { ...eventOf(protocol.events ?? protocol.name, trigger.slice('receive '.length)), attrs },
   ]
 }
 
@@ -420,7 +426,8 @@ function endsOf(
   protocol: Protocol,
   { connection, sender, recipient }: Circumstances,
 ): { from: string; to: string } | undefined {
-  if (connection?.myDid && connection.theirDid) return { from: connection.myDid, to: connection.theirDid }
+  if (isLive(connection) && connection?.myDid && connection.theirDid)
+    return { from: connection.myDid, to: connection.theirDid }
   if (!protocol.connectionless || !protocol.report || !sender?.did || recipient === undefined) return undefined
   return { from: recipient, to: sender.did }
 }

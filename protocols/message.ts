@@ -138,10 +138,9 @@ function parseV1(json: JsonObject, head: Head): Message | Problem {
   }
 }
 
-/** RFC 0008: absent, null or empty means a new thread under the message's own id. */
+/** RFC 0008: absent, null or empty (or text, as an example of RFC 0035 has it) means a new thread under the own id. */
 function readThread(thread: Json | undefined, id: string) {
-  if (thread === undefined || thread === null) return { ids: { thid: id }, extra: [] }
-  if (!isObject(thread)) return problem('message.malformed', '~thread is not an object', '~thread')
+  if (!isObject(thread)) return { ids: { thid: id }, extra: [] }
   const { thid, pthid, ...rest } = thread
   for (const given of [thid, pthid]) {
     if (given !== undefined && given !== null && !isId(given))

@@ -31,7 +31,8 @@ const refusable = {
 const copying = {
   'command chunk': {
     check: (t: Turn) => badChunk(t.args, 'command.malformed'),
-    keep: (t: Turn) => ({ sent: t.args.seq }),
+    // What was verified before is not what there is now.
+    keep: (t: Turn) => ({ sent: t.args.seq, stateHash: undefined, verified: undefined }),
     send: { chunk: (t: Turn) => toOther(t, chunkBody(t.args, text(t.data, 'moveId')!)) },
   },
   'receive received': {
@@ -113,7 +114,7 @@ export const move = protocol({
         'command verify': {
           to: 'frozen',
           check: t => needs(t.args, ['stateHash'], 'command.malformed'),
-          keep: t => ({ stateHash: t.args.stateHash }),
+          keep: t => ({ stateHash: t.args.stateHash, verified: undefined }),
           send: {
             verify: t =>
               toOther(t, { moveId: t.data.moveId!, stateHash: t.data.stateHash!, chunks: Number(t.data.sent ?? 0) }),

@@ -184,7 +184,10 @@ export interface Raised {
 
 export interface Moved {
   readonly thread: Thread
-  /** The new state has no rows: store the thread only if the protocol says `retain`, else forget it. */
+  /**
+   * The new state has no rows. Then the thread is stored only if the protocol says `retain`; otherwise a thread that was
+   * passed in is forgotten, and one that was not need not be written at all.
+   */
   readonly final: boolean
   readonly outgoing: readonly Outgoing[]
   readonly events: readonly Raised[]
@@ -250,6 +253,8 @@ export interface Dialect<M extends string = string> {
 export interface Protocol {
   /** As in its PIURI; the file's name; the domain `didcomm_<name>` of its events. */
   readonly name: string
+  /** The name in its events, if another. */
+  readonly events?: string
   /** The preferred dialect of each version first. */
   readonly speaks: readonly Dialect[]
   readonly messages: { readonly [name: string]: MessageRule }

@@ -170,7 +170,13 @@ class Emitter {
 
   private code(node: Code): string {
     const params = node.params.map(param => `$v${this.binding(param).id}`)
-    const lines = [STEP, DEPTH, ...node.params.map(param => this.fallback(param)), ...this.block(node.body)]
+    const lines = [
+      this.here(node),
+      STEP,
+      DEPTH,
+      ...node.params.map(param => this.fallback(param)),
+      ...this.block(node.body),
+    ]
     if (node.kind === 'defaction') lines.push(...this.actionBlock(node.actions))
     const value = node.value === undefined ? 'null' : this.expression(node.value)
     lines.push(`const $x = ${value}`, '$b.depth++', 'return $x')
@@ -203,13 +209,18 @@ class Emitter {
   private select(rule: Rule) {
     const bound = this.bound(rule)
     const guard = ({ expression }: { expression: Expression }) =>
-      this.guards.push(`$e => { ${STEP}; ${bound}return !!(${this.expression(expression)}) }`) - 1
+      this.guards.push(
+        `$e => { ${this.here(expression)}; ${STEP}; ${bound}return !!(${this.expression(expression)}) }`,
+      ) - 1
     return compileRule(rule, guard, select => this.within(select, rule))
   }
 
   private within({ within, unit }: Select & { kind: 'when' }, at: Place): number {
     const value = within === undefined ? '0' : this.expression(within.expression)
-    return this.withins.push(`() => { ${STEP}; return $r.millis(${value}, ${unit}, ${this.place(at)}) }`) - 1
+    return (
+      this.withins.push(`() => { ${this.here(at)}; ${STEP}; return $r.millis(${value}, ${unit}, ${this.place(at)}) }`) -
+      1
+    )
   }
 
   /** The names that the select captures. */
@@ -220,7 +231,7 @@ class Emitter {
 
   private rule(rule: Rule, name: string): string {
     const body = this.loops(rule.foreach, 0, rule)
-    return `const ${name} = $e => {\n${STEP}\nlet $any = 0\n${this.bound(rule)}${body}\nreturn $any\n}`
+    return `const ${name} = $e => {\n${this.here(rule)}\n${STEP}\nlet $any = 0\n${this.bound(rule)}${body}\nreturn $any\n}`
   }
 
   private loops(foreachs: readonly Foreach[], depth: number, rule: Rule): string {
@@ -454,7 +465,8 @@ class Emitter {
 
   private infix({ op, left, right, ...at }: Expression & { kind: 'infix' }): string {
     const [a, b] = [this.expression(left), this.expression(right)]
-    return op === '||' || op === '&&' ? `(${a} ${op} ${b})` : this.operator(op, [a, b], at)
+    if (op === '||' || op === '&&') return `(${a} ${op} ${b})`
+    return `${this.constant('p', `$r.infix(${text(op)})`)}($h, ${a}, ${b}, ${this.here(at)})`
   }
 
   /** An operator of the library; the place is noted after its arguments are made. */

@@ -59,6 +59,31 @@ const inOrder = (params: readonly string[], { positional, named }: Args): (Value
   return params.map((name, i) => (Object.hasOwn(named, name) ? named[name] : positional[i]))
 }
 
+type Infix = (host: Host, left: Value, right: Value, here: number) => Value
+
+/** Infix operators on two finite numbers, as the library's would answer. */
+const ARITHMETIC: Readonly<Record<string, (left: number, right: number) => Value>> = {
+  '+': (left, right) => left + right,
+  '-': (left, right) => left - right,
+  '*': (left, right) => left * right,
+  '<': (left, right) => left < right,
+  '<=': (left, right) => left <= right,
+  '>': (left, right) => left > right,
+  '>=': (left, right) => left >= right,
+  '==': (left, right) => left === right,
+  '!=': (left, right) => left !== right,
+}
+
+const infix = (name: string): Infix => {
+  const library = operators[name] as NonNullable<(typeof operators)[string]>
+  const fast = ARITHMETIC[name]
+  if (fast === undefined) return (host, left, right) => library(host, [left, right])
+  return (host, left, right) =>
+    Number.isFinite(left) && Number.isFinite(right)
+      ? fast(left as number, right as number)
+      : library(host, [left, right])
+}
+
 const runtime = {
   // ---- limits
   out: (): never => fault('ruleset.budget', 'the ruleset took more steps than it may'),
@@ -100,6 +125,7 @@ const runtime = {
   act: (callee: Value, args: Args, place: Place): Value =>
     isAction(callee) ? callee(args) : fault('ruleset.action', `${toText(callee)} is not an action`, place),
   operator: (name: string) => operators[name],
+  infix,
   action: (name: string) => actions[name],
   /** A word of the library as a value. */
   library: (host: Host, name: string): Value => {

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 import { compile, load } from '../../krl/index.ts'
 import { tokenize } from '../../krl/token.ts'
-import { compiled } from './host.ts'
+import { compiled, MemoryHost } from './host.ts'
 
 const fixture = readFileSync(new URL('./fixtures/thermostat.krl', import.meta.url), 'utf8')
 const problems = (source: string): string[] => {
@@ -86,6 +86,24 @@ describe('a whole ruleset', () => {
         },
       },
     ])
+  })
+
+  test('nests and chains up to the limit, compiled and run', () => {
+    const nested = `${'['.repeat(398)}1${']'.repeat(398)}`
+    const chained = `1${' + 1'.repeat(398)}`
+    const other = `${'false => 0 | '.repeat(398)}7`
+    const made = compiled(global(`a = ${nested} b = ${chained} c = ${other}`)).instantiate(new MemoryHost())
+    expect([JSON.stringify(made.member('a')), made.member('b'), made.member('c')]).toEqual([nested, 399, 7])
+  })
+
+  test('what is emitted: counted, with places, and nothing named by the user', () => {
+    const made = compile(
+      ruleset(
+        'global { f = function(n) { n * 2 } }\nrule r { select when a b n re#(.)# setting(n)\nfired { ent:x{n} := f(n) } }',
+      ),
+    )
+    const golden = readFileSync(new URL('./fixtures/emitted.txt', import.meta.url), 'utf8')
+    expect(made.ok && made.js).toBe(golden.trimEnd())
   })
 
   test('text of another compiler version is refused', () => {

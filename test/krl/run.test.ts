@@ -2,10 +2,11 @@
 
 import { describe, expect, test } from '@jest/globals'
 import { compile } from '../../krl/index.ts'
+import { operators } from '../../krl/stdlib.ts'
 import type { KrlMap, Value } from '../../krl/types.ts'
 import { RulesetFault } from '../../krl/types.ts'
 import { isAction, isFunction } from '../../krl/values.ts'
-import { Bench, evaluate } from './host.ts'
+import { Bench, evaluate, MemoryHost } from './host.ts'
 
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value ?? null))
 const value = (expression: string, globals = '') => plain(evaluate(expression, globals))
@@ -66,6 +67,26 @@ describe('expressions', () => {
   test('event words are names where no operator can stand', () => {
     expect(value('before + count + like', 'before = 1 count = 2 like = 3 and = 4')).toBe(6)
   })
+})
+
+test('arithmetic in line answers as the library does', () => {
+  const numbers = [0, -0, 1, -2.5, 3, 1e308, 7]
+  const host = new MemoryHost()
+  for (const op of ['+', '-', '*', '/', '%', '<', '<=', '>', '>=', '==', '!='])
+    for (const left of [...numbers, '3', null])
+      for (const right of [...numbers, '-2.5', 'x']) {
+        const library = () => (operators[op] as NonNullable<(typeof operators)[string]>)(host, [left, right])
+        const inLine = () =>
+          evaluate('f(ctx:l, ctx:r)', `f = function(l, r) { l ${op} r }`, { 'ctx:l': left, 'ctx:r': right })
+        let expected: unknown
+        try {
+          expected = library()
+        } catch {
+          expect(inLine).toThrow(RulesetFault)
+          continue
+        }
+        expect([left, op, right, inLine()]).toEqual([left, op, right, expected])
+      }
 })
 
 describe('names', () => {
@@ -409,6 +430,11 @@ describe('limits', () => {
     expect(deep('[n].map(f)')).toBe('ruleset.depth')
     expect(deep('g = function(x, y = f(x)) { y } g(n)')).toBe('ruleset.depth')
     expect(evaluate('f(300)', loop)).toBe(0)
+  })
+
+  test('a fault of the budget says in which function it came', () => {
+    const fault = caught(() => evaluate('f(1)', '\n\n  f = function(n) { f(n) }'))
+    expect([fault.code, fault.place]).toEqual(['ruleset.depth', { line: 3, column: 7 }])
   })
 
   test('size of what is built', () => {

@@ -271,5 +271,7 @@ if (isProgram()) {
   process.stdout.on('error', () => process.exit(0))
   const { env, stdin, stdout, stderr } = process
   const terminal: Terminal = { env, stdin, out: text => void stdout.write(text), err: text => void stderr.write(text) }
-  process.exitCode = await run(process.argv.slice(2), terminal)
+  const code = await run(process.argv.slice(2), terminal)
+  // A start that failed may leave sockets behind; a start that succeeded goes on.
+  if (code !== 0) process.exit(code)
 }

@@ -316,8 +316,17 @@ function peer(turn: Turn, keys: readonly string[], signed: boolean): Resolved | 
   const document = turn.verify(attached.data, keys)
   if (typeof document !== 'string') return problem('message.forged', 'did_doc~attach is not signed as it must be')
   const json = parseJson(document, 'did_doc~attach')
-  if (isProblem(json) || !isObject(json.value))
+  if (isProblem(json) || !isObject(json.value)) {
     return problem('message.malformed', 'did_doc~attach is not a DID document', 'did_doc~attach')
+  }
+  // The signature vouches for the DID of the document: any other DID beside it would be vouched for by nobody.
+  const names = [
+    did,
+    did.startsWith('did:') ? '' : `did:sov:${did}`,
+    ...(isProblem(resolved) ? [] : [resolved.did, resolved.short]),
+  ]
+  const id = text(json.value, 'id')
+  if (!id || !names.includes(id)) return problem('message.forged', 'did_doc~attach is of another DID')
   return isProblem(resolved) ? turn.resolve(did, json.value) : resolved
 }
 

@@ -115,7 +115,10 @@ export interface Turn {
   sign(bytesText: string, key: string): JsonObject
   /** The text that attachment data holds, if its JWS is by one of `keys`; else a problem. */
   verify(data: JsonObject, keys: readonly string[]): string | Problem
-  /** Resolves a DID. With `document` (a `did_doc~attach` already vouched for) that document is read, and kept for later resolution. */
+  /**
+   * Resolves a DID. With `document` (a `did_doc~attach`, already vouched for and of this DID) that document is read and
+   * kept for later resolution; a DID already known by other keys must not be taken over by it.
+   */
   resolve(did: string, document?: JsonObject): Resolved | Problem
   /** The connection's policy on the pico protocol: may the peer raise `domain:name`, ask `domain/name`? */
   allows(kind: 'event' | 'query', domain: string, name: string): boolean

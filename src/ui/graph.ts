@@ -1,0 +1,145 @@
+// pure
+// What the map draws, out of picos and connections: boxes, half-boxes for peers that live elsewhere, lines; and where
+// they stand. Boxes that have a place keep it, so that the picture stays calm while things come and go.
+
+import { forceCollide, forceLink, forceManyBody, forceSimulation, forceX, forceY } from 'd3-force'
+import type { Connection, Pico } from './types.ts'
+
+export interface Node {
+  /** The picoId, or `peer/` and the connectionId. */
+  readonly id: string
+  readonly kind: 'pico' | 'peer'
+  readonly label: string
+  /** Of a peer's connection. */
+  readonly state?: string
+  /** Whose peer this is: a click opens that pico. */
+  readonly picoId: string
+  readonly depth: number
+}
+
+export interface Edge {
+  readonly id: string
+  readonly kind: 'parent' | 'connection'
+  readonly from: string
+  readonly to: string
+  readonly state?: string
+}
+
+export interface Graph {
+  readonly nodes: readonly Node[]
+  readonly edges: readonly Edge[]
+}
+
+export interface Point {
+  readonly x: number
+  readonly y: number
+}
+
+export const BOX = { width: 132, height: 36 } as const
+
+/** An invitation nobody answered and a connection that ended are no lines. */
+const DRAWN = new Set(['requested', 'responded', 'established'])
+
+/** Two picos of this engine that are connected share one line: the DID of one is the other's peer. */
+export function graphOf(picos: readonly Pico[], connections: Readonly<Record<string, readonly Connection[]>>): Graph {
+  const depth = depths(picos)
+  const nodes: Node[] = picos.map(({ picoId, name }) => ({
+    id: picoId,
+    kind: 'pico',
+    label: name,
+    picoId,
+    depth: depth(picoId),
+  }))
+  const here = new Set(picos.map(pico => pico.picoId))
+  const edges: Edge[] = picos.flatMap(({ picoId, parentId }) =>
+    parentId !== null && here.has(parentId)
+      ? [{ id: `child/${picoId}`, kind: 'parent' as const, from: parentId, to: picoId }]
+      : [],
+  )
+  const all = picos.flatMap(({ picoId }) => (connections[picoId] ?? []).map(connection => ({ picoId, connection })))
+  const owners = new Map(all.flatMap(({ picoId, connection: { myDid } }) => (myDid === null ? [] : [[myDid, picoId]])))
+  for (const { picoId, connection } of all) {
+    const { connectionId, state, theirDid, myDid, label } = connection
+    if (!DRAWN.has(state)) continue
+    const peer = theirDid === null ? undefined : owners.get(theirDid)
+    if (peer === undefined) {
+      const id = `peer/${connectionId}`
+      nodes.push({ id, kind: 'peer', label: label || 'unnamed peer', state, picoId, depth: depth(picoId) + 1 })
+      edges.push({ id: `line/${id}`, kind: 'connection', from: picoId, to: id, state })
+    } else if (String(myDid) < String(theirDid) || !owners.has(String(myDid)))
+      edges.push({ id: `line/${connectionId}`, kind: 'connection', from: picoId, to: peer, state })
+  }
+  return { nodes, edges }
+}
+
+function depths(picos: readonly Pico[]): (picoId: string) => number {
+  const parents = new Map(picos.map(pico => [pico.picoId, pico.parentId]))
+  const found = new Map<string, number>()
+  const depth = (picoId: string): number => {
+    const cached = found.get(picoId)
+    if (cached !== undefined) return cached
+    found.set(picoId, 0)
+    const parent = parents.get(picoId)
+    const value = parent === null || parent === undefined || !parents.has(parent) ? 0 : depth(parent) + 1
+    found.set(picoId, value)
+    return value
+  }
+  return depth
+}
+
+/** Boxes are wider than high: the forces work on circles in a plane stretched by this. */
+const STRETCH = 1.7
+const GOLDEN_ANGLE = Math.PI * (3 - Math.sqrt(5))
+
+interface Body {
+  readonly id: string
+  readonly depth: number
+  x: number
+  y: number
+  fx?: number
+  fy?: number
+}
+
+/** Places for all nodes; those in `placed` keep theirs. Same input, same picture. */
+export function arrange(graph: Graph, placed: ReadonlyMap<string, Point>): Map<string, Point> {
+  const bodies = new Map<string, Body>()
+  const origin = new Map(graph.edges.map(edge => [edge.to, edge.from]))
+  for (const [n, { id, depth }] of graph.nodes.entries()) bodies.set(id, start(id, depth, n))
+  if ([...bodies.values()].some(body => body.fx === undefined)) settle(graph, [...bodies.values()])
+  return new Map([...bodies].map(([id, { x, y }]) => [id, { x: Math.round(x), y: Math.round(y / STRETCH) }]))
+
+  function start(id: string, depth: number, n: number): Body {
+    const known = placed.get(id)
+    if (known !== undefined) {
+      const y = known.y * STRETCH
+      return { id, depth, x: known.x, y, fx: known.x, fy: y }
+    }
+    const near = bodies.get(origin.get(id) ?? '') ?? { x: 0, y: 0 }
+    const away = 100 + 4 * Math.sqrt(n)
+    return {
+      id,
+      depth,
+      x: near.x + away * Math.cos(n * GOLDEN_ANGLE),
+      y: near.y + 60 + away * Math.sin(n * GOLDEN_ANGLE),
+    }
+  }
+}
+
+function settle(graph: Graph, bodies: Body[]): void {
+  const links = graph.edges.map(({ from, to, kind }) => ({ source: from, target: to, kind }))
+  const many = bodies.length > 400
+  forceSimulation(bodies)
+    .stop()
+    .force(
+      'link',
+      forceLink<Body, (typeof links)[number]>(links)
+        .id(body => body.id)
+        .distance(150)
+        .strength(link => (link.kind === 'parent' ? 0.5 : 0.15)),
+    )
+    .force('charge', forceManyBody<Body>().strength(-700).distanceMax(700))
+    .force('collide', forceCollide<Body>(BOX.width * 0.58).iterations(many ? 1 : 3))
+    .force('x', forceX<Body>(0).strength(0.04))
+    .force('y', forceY<Body>(body => body.depth * 190).strength(0.22))
+    .tick(many ? 80 : 300)
+}

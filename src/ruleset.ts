@@ -405,7 +405,8 @@ function runRule(host: RulesetHost, rule: CompiledRule, bindings: Readonly<Recor
   const body = host.instance.rules[rule.name]
   if (body === undefined) throw new Error(`compiled ruleset ${host.rid} lacks rule ${rule.name}`)
   try {
-    body(bindings)
+    // `last` ends this ruleset's part of the event, `error error` the whole event.
+    if (body(bindings).last === true) host.dropped = true
   } catch (error) {
     if (error instanceof RulesetFault) throw new LocatedFault(error, host.rid, rule.name)
     throw error

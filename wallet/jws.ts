@@ -134,7 +134,7 @@ function readSignature(one: JsonValue, body: string): Signature | Fault {
   const jwk = read.value.jwk ?? unprotected.jwk
   const key = jwk === undefined ? undefined : jwkKey(jwk)
   if (isFault(key)) return key
-  const kids = kidsOf(unprotected.kid, read.value.kid, isMembers(jwk) ? jwk.kid : undefined)
+  const kids = kidsOf(unprotected.kid, read.value.kid, namedKid(jwk))
   if (isFault(kids)) return kids
   const signed = utf8(`${one.protected as string}.${body}`)
   const found = { header: read.value, kids, signed, signature }
@@ -162,6 +162,12 @@ function kidsOf(...found: (JsonValue | undefined)[]): string[] | Fault {
     if (!kids.includes(kid)) kids.push(kid)
   }
   return kids
+}
+
+// Credo writes an internal id as the jwk's kid: it names no key. A DID there must agree with the others.
+function namedKid(jwk: JsonValue | undefined): JsonValue | undefined {
+  const kid = isMembers(jwk) ? jwk.kid : undefined
+  return typeof kid === 'string' && !kid.startsWith('did:') ? undefined : kid
 }
 
 // The raw key of an Ed25519 public JWK (RFC 8037 2).

@@ -118,7 +118,9 @@ export class Custody {
   async receive(picoId: PicoId, wrapped: Uint8Array): Promise<void> {
     const { registry, clock } = this.world
     const there = registry.get(picoId)
-    if (there && there.status !== 'inert') throw new PicoError('pico.exists', 'The pico is here already.', { picoId })
+    // A retired copy under the same keys makes room when the pico comes back; its tombstone stands until the commit.
+    if (there && there.status !== 'inert' && there.status !== 'retired')
+      throw new PicoError('pico.exists', 'The pico is here already.', { picoId })
     if (there) return
     const { registered, writes } = registry.add(picoId, 'inert', wrapped, clock.now())
     await this.write([...writes, { key: pendingKey(idBytes(picoId)), value: new Uint8Array(0) }])
@@ -126,16 +128,16 @@ export class Custody {
     this.world.tell({ picoId, status: 'inert' })
   }
 
-  /** Writes carried records of an inert pico, byte for byte; undefined deletes one that is gone at the source. */
+  /** Writes carried records of a pico that does not run here, byte for byte; undefined deletes one that is gone at the
+   *  source. */
   async import(
     picoId: PicoId,
     records: readonly { readonly name: Uint8Array; readonly sealed: Uint8Array | undefined }[],
   ): Promise<void> {
-    this.expect(picoId, 'inert')
-    const loaded = this.world.loaded(picoId)
-    if (loaded) this.world.drop(loaded)
+    this.expect(picoId, 'inert', 'retired')
     const start = picoStart(idBytes(picoId))
     await this.write(records.map(({ name, sealed }) => ({ key: recordKey(start, name), value: sealed })))
+    for (const waiting of await this.dropped(picoId)) this.world.again(picoId, waiting)
   }
 
   /** The commit of a move arrived here: mail for the pico is found and kept, nothing runs yet. */
@@ -179,6 +181,18 @@ export class Custody {
       this.world.tell({ picoId, status: 'retired' })
       for (const waiting of resident.queue.splice(0)) this.world.again(picoId, waiting)
     })
+  }
+
+  /** The target is active: who asks for the pico is sent to `movedTo`, its base URL. */
+  async forwardTo(picoId: PicoId, movedTo: string): Promise<void> {
+    const { registry } = this.world
+    this.expect(picoId, 'retired')
+    const registered = registry.get(picoId) as Registered
+    if (registered.tombstone?.movedTo === movedTo) return
+    const told: Registered = { ...registered, tombstone: { ...registered.tombstone, movedTo } }
+    await this.write(registry.put(told))
+    registry.putDone(told)
+    for (const waiting of this.world.loaded(picoId)?.queue.splice(0) ?? []) this.world.again(picoId, waiting)
   }
 
   /** Mail that came for a frozen or retired pico, oldest first, as it was received. */
@@ -305,11 +319,8 @@ export class Custody {
   }
 
   private async wakeAs(picoId: PicoId, status: PicoStatus): Promise<void> {
-    const { commit, alarms } = this.world
-    const old = this.world.loaded(picoId)
-    await commit.idle()
-    const waiting = old?.queue.splice(0) ?? []
-    if (old) this.world.drop(old)
+    const { alarms } = this.world
+    const waiting = await this.dropped(picoId)
     this.noteStatus(picoId, status)
     const resident = this.world.resident(picoId)
     for (const job of waiting) this.world.again(picoId, job)
@@ -324,6 +335,20 @@ export class Custody {
       return await work(resident)
     } finally {
       resident.pins--
+    }
+  }
+
+  // Out of memory, once all that memory knew is on disk; what waits is handed back.
+  private async dropped(picoId: PicoId): Promise<Job[]> {
+    for (;;) {
+      const old = this.world.loaded(picoId)
+      if (!old) return []
+      if (old.unsynced === 0) {
+        const waiting = old.queue.splice(0)
+        this.world.drop(old)
+        return waiting
+      }
+      await this.world.commit.idle()
     }
   }
 

@@ -96,6 +96,8 @@ export interface EngineEvents {
   fault: { readonly picoId: PicoId | null; readonly fault: PicoError; readonly attempts: number }
   /** Log records of a query. */
   queried: { readonly picoId: PicoId; readonly query: Query; readonly log: QueryLog }
+  /** Mail of a retired pico is on disk and waits to be forwarded. */
+  held: { readonly picoId: PicoId }
   /** A pico came, went, or changed its status. */
   registry: { readonly picoId: PicoId; readonly status: Registered['status'] | 'gone' }
 }
@@ -126,6 +128,7 @@ export class Engine {
     rejected: new Set(),
     fault: new Set(),
     queried: new Set(),
+    held: new Set(),
     registry: new Set(),
   }
   private state: 'new' | 'running' | 'stopped' = 'new'
@@ -250,12 +253,16 @@ export class Engine {
     const { status, loading, waiting, queue } = resident
     if (status === 'destroying') throw new PicoError('pico.destroyed', 'The pico is being deleted.')
     if (status === 'inert') throw new PicoError('pico.unknown', 'No such pico here.')
-    if (status === 'retired' && placed.stored === undefined) throw this.moved(resident.picoId)
+    if (status === 'retired' && placed.stored === undefined && !this.leaving(resident.picoId))
+      throw this.moved(resident.picoId)
     if (loading || status === 'live') {
       queue.push(placed)
       if (placed.early && !loading && (waiting || queue.length > SHORT_QUEUE)) this.steps.keep(resident, placed)
       this.mailbox.add(resident)
-    } else if (placed.stored !== undefined) this.steps.keep(resident, placed, OWN.held)
+    } else if (placed.stored !== undefined)
+      this.steps.keep(resident, placed, OWN.held, fault => {
+        if (!fault && resident.status === 'retired') this.tell('held', { picoId: resident.picoId })
+      })
     else this.placeFrozen(resident, placed)
   }
 
@@ -270,7 +277,14 @@ export class Engine {
     })
   }
 
+  /** Retired, and the target has not yet said that it is active: whoever asks waits as for a frozen pico. */
+  private leaving(picoId: PicoId): boolean {
+    const registered = this.registry.get(picoId)
+    return registered?.status === 'retired' && registered.tombstone?.movedTo === undefined
+  }
+
   private moved(picoId: PicoId): PicoError {
+    if (this.leaving(picoId)) return new PicoError('pico.frozen', 'The pico is moving; try again.', { retryAfter_s: 1 })
     return new PicoError('pico.moved', 'The pico lives on another engine now.', this.registry.get(picoId)?.tombstone)
   }
 
@@ -558,6 +572,8 @@ export class Engine {
     found: boolean,
   ): Promise<Delivery | undefined> {
     const picoId = this.here(body.eci, body.host)
+    const known = body.host === undefined ? this.registry.lookup(`eci:${body.eci}`) : undefined
+    if (known !== undefined && this.leaving(known)) return { retry: 'pico.frozen' }
     if (picoId === undefined) return undefined
     const { eci, domain, name, attrs } = body
     try {

@@ -251,6 +251,8 @@ export interface Vault {
   pico(picoId: string, wrapped: Uint8Array): Sealer | undefined
   /** The same keys under a new master key (rekey, or another engine's at a move). */
   rewrap(picoId: string, wrapped: Uint8Array, master: Uint8Array): Uint8Array | undefined
+  /** Keys that `rewrap` put under `transfer`, a key of 32 bytes, under this master key. Undefined when they do not open. */
+  adopt(picoId: string, wrapped: Uint8Array, transfer: Uint8Array): Uint8Array | undefined
   /** Overwrites the master key and the engine's keys. */
   lock(): void
 }
@@ -277,6 +279,10 @@ export function openVault(crypto: Crypto, master: Uint8Array, engineKeys: Uint8A
     rewrap(picoId, wrapped, next) {
       const found = unwrapPicoKeys(crypto, master, picoId, wrapped)
       return found && wrapPicoKeys(crypto, next, picoId, found)
+    },
+    adopt(picoId, wrapped, transfer) {
+      const found = unwrapPicoKeys(crypto, transfer, picoId, wrapped)
+      return found && wrapPicoKeys(crypto, master, picoId, found)
     },
     lock() {
       engine.wipe()

@@ -37,6 +37,14 @@ export function About({ pico }: { readonly pico: Pico }) {
             </span>
           )}
         </dd>
+        {pico.movedTo !== undefined && (
+          <>
+            <dt>Moved</dt>
+            <dd>
+              to <span className="long-text">{pico.movedTo}</span>; mail for it is forwarded from here
+            </dd>
+          </>
+        )}
       </dl>
       <section aria-label="Children">
         <h3>Children</h3>

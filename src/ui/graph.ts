@@ -10,7 +10,7 @@ export interface Node {
   readonly id: string
   readonly kind: 'pico' | 'peer'
   readonly label: string
-  /** Of a peer's connection. */
+  /** Of a peer's connection; `moved` for a pico that went to another engine. */
   readonly state?: string
   /** Whose peer this is: a click opens that pico. */
   readonly picoId: string
@@ -43,12 +43,13 @@ const DRAWN = new Set(['requested', 'responded', 'established'])
 /** Two picos of this engine that are connected share one line: the DID of one is the other's peer. */
 export function graphOf(picos: readonly Pico[], connections: Readonly<Record<string, readonly Connection[]>>): Graph {
   const depth = depths(picos)
-  const nodes: Node[] = picos.map(({ picoId, name }) => ({
+  const nodes: Node[] = picos.map(({ picoId, name, movedTo }) => ({
     id: picoId,
     kind: 'pico',
     label: name,
     picoId,
     depth: depth(picoId),
+    ...(movedTo === undefined ? {} : { state: 'moved' }),
   }))
   const here = new Set(picos.map(pico => pico.picoId))
   const edges: Edge[] = picos.flatMap(({ picoId, parentId }) =>
@@ -127,7 +128,7 @@ export function arrange(graph: Graph, placed: ReadonlyMap<string, Point>): Map<s
 
 function settle(graph: Graph, bodies: Body[]): void {
   const links = graph.edges.map(({ from, to, kind }) => ({ source: from, target: to, kind }))
-  const many = bodies.length > 400
+  const ticks = Math.round(Math.min(300, Math.max(60, 30_000 / bodies.length)))
   forceSimulation(bodies)
     .stop()
     .force(
@@ -138,8 +139,9 @@ function settle(graph: Graph, bodies: Body[]): void {
         .strength(link => (link.kind === 'parent' ? 0.5 : 0.15)),
     )
     .force('charge', forceManyBody<Body>().strength(-700).distanceMax(700))
-    .force('collide', forceCollide<Body>(BOX.width * 0.58).iterations(many ? 1 : 3))
+    .force('collide', forceCollide<Body>(BOX.width * 0.58).iterations(2))
     .force('x', forceX<Body>(0).strength(0.04))
     .force('y', forceY<Body>(body => body.depth * 190).strength(0.22))
-    .tick(many ? 80 : 300)
+    .alphaDecay(1 - 0.001 ** (1 / ticks))
+    .tick(ticks)
 }

@@ -23,12 +23,10 @@ export function PicoMap() {
   const graph = useGraph()
   const [places, move] = usePlaces(graph)
   const box = useRef<SVGSVGElement>(null)
-  const [camera, setCamera] = useState<Camera>({ x: 0, y: 0, scale: 1 })
-  const fit = () => box.current !== null && setCamera(fitting(places, box.current.getBoundingClientRect()))
-  useWheel(box, setCamera)
-  useFirstFit(graph.nodes.length, fit)
-  useInSight(state.selected, places, box, setCamera)
-  const pan = useDrag((dx, dy) => setCamera(at => ({ ...at, x: at.x + dx, y: at.y + dy })))
+  const { camera, turn, showAll } = useCamera(box, places, graph.nodes.length, state.selected)
+  useWheel(box, turn)
+  const pan = useDrag((dx, dy) => turn(at => ({ ...at, x: at.x + dx, y: at.y + dy })))
+  const zoom = (factor: number) => turn(at => zoomed(at, factor, middle(box.current)))
   const wanted = state.search.trim().toLowerCase()
   const [open] = useState(() => (picoId: string) => dispatch({ do: 'open', picoId }))
   return (
@@ -54,21 +52,13 @@ export function PicoMap() {
         </g>
       </svg>
       <div className="zoom">
-        <button
-          type="button"
-          aria-label="Zoom in"
-          onClick={() => setCamera(at => zoomed(at, 1.25, middle(box.current)))}
-        >
+        <button type="button" aria-label="Zoom in" onClick={() => zoom(1.25)}>
           +
         </button>
-        <button
-          type="button"
-          aria-label="Zoom out"
-          onClick={() => setCamera(at => zoomed(at, 0.8, middle(box.current)))}
-        >
+        <button type="button" aria-label="Zoom out" onClick={() => zoom(0.8)}>
           −
         </button>
-        <button type="button" onClick={fit}>
+        <button type="button" onClick={showAll}>
           Fit
         </button>
       </div>
@@ -77,6 +67,50 @@ export function PicoMap() {
       </p>
     </section>
   )
+}
+
+type Turn = (change: (at: Camera) => Camera) => void
+type Drawing = { readonly current: SVGSVGElement | null }
+
+/** Shows everything, whatever the map's size and however many boxes, until the owner turns the camera; then it only
+ *  brings the box that was chosen into sight. */
+function useCamera(box: Drawing, places: ReadonlyMap<string, Point>, size: number, chosen: string | null) {
+  const [camera, setCamera] = useState<Camera>({ x: 0, y: 0, scale: 1 })
+  const own = useRef(false)
+  const latest = useRef(places)
+  latest.current = places
+  const [{ turn, showAll }] = useState(() => ({
+    turn: (change: (at: Camera) => Camera) => {
+      own.current = true
+      setCamera(change)
+    },
+    showAll: () => {
+      own.current = false
+      if (box.current !== null) setCamera(fitting(latest.current, box.current.getBoundingClientRect()))
+    },
+  }))
+  useEffect(() => {
+    if (size > 0 && !own.current) showAll()
+  }, [size, showAll])
+  useEffect(() => {
+    const observer = new ResizeObserver(() => own.current || showAll())
+    if (box.current !== null) observer.observe(box.current)
+    return () => observer.disconnect()
+  }, [box, showAll])
+  useEffect(() => {
+    const place = latest.current.get(chosen ?? '')
+    const room = box.current?.getBoundingClientRect()
+    if (place !== undefined && room !== undefined && own.current) setCamera(at => inSight(at, place, room))
+  }, [box, chosen])
+  return { camera, turn, showAll }
+}
+
+function inSight(at: Camera, place: Point, room: { width: number; height: number }): Camera {
+  const [x, y] = [at.x + place.x * at.scale, at.y + place.y * at.scale]
+  const [marginX, marginY] = [(BOX.width / 2 + 8) * at.scale, (BOX.height / 2 + 8) * at.scale]
+  const dx = Math.max(marginX - x, 0) + Math.min(room.width - marginX - x, 0)
+  const dy = Math.max(marginY - y, 0) + Math.min(room.height - marginY - y, 0)
+  return dx === 0 && dy === 0 ? at : { ...at, x: at.x + dx, y: at.y + dy }
 }
 
 /** The graph changes only with what it is made of. */
@@ -118,39 +152,6 @@ function usePlaces(graph: Graph): [ReadonlyMap<string, Point>, Move] {
   return [places.current, move]
 }
 
-/** Brings the box that was chosen into sight. */
-function useInSight(
-  id: string | null,
-  places: ReadonlyMap<string, Point>,
-  box: { readonly current: Element | null },
-  setCamera: (change: (at: Camera) => Camera) => void,
-): void {
-  const latest = useRef(places)
-  latest.current = places
-  useEffect(() => {
-    const place = latest.current.get(id ?? '')
-    const room = box.current?.getBoundingClientRect()
-    if (place === undefined || room === undefined) return
-    setCamera(at => {
-      const [x, y] = [at.x + place.x * at.scale, at.y + place.y * at.scale]
-      const [marginX, marginY] = [(BOX.width / 2 + 8) * at.scale, (BOX.height / 2 + 8) * at.scale]
-      const dx = Math.max(marginX - x, 0) + Math.min(room.width - marginX - x, 0)
-      const dy = Math.max(marginY - y, 0) + Math.min(room.height - marginY - y, 0)
-      return dx === 0 && dy === 0 ? at : { ...at, x: at.x + dx, y: at.y + dy }
-    })
-  }, [id, box, setCamera])
-}
-
-function useFirstFit(size: number, show: () => void): void {
-  const fitted = useRef(0)
-  useEffect(() => {
-    // The first boxes come at once; afterwards the picture is the owner's.
-    if (fitted.current >= 1 || size === 0) return
-    fitted.current = size
-    show()
-  })
-}
-
 /** Pointer handlers that give the way since the last call; a press without a way is left to click. */
 function useDrag(onDrag: (dx: number, dy: number) => void, onStill?: () => void) {
   const last = useRef<Point | undefined>(undefined)
@@ -180,21 +181,18 @@ function useDrag(onDrag: (dx: number, dy: number) => void, onStill?: () => void)
   }
 }
 
-function useWheel(
-  box: { readonly current: SVGSVGElement | null },
-  setCamera: (change: (at: Camera) => Camera) => void,
-): void {
+function useWheel(box: Drawing, turn: Turn): void {
   useEffect(() => {
     const { current } = box
-    const turn = (event: WheelEvent) => {
+    const onWheel = (event: WheelEvent) => {
       event.preventDefault()
       const { left, top } = (event.currentTarget as Element).getBoundingClientRect()
       const about = { x: event.clientX - left, y: event.clientY - top }
-      setCamera(at => zoomed(at, Math.exp(-event.deltaY / 500), about))
+      turn(at => zoomed(at, Math.exp(-event.deltaY / 500), about))
     }
-    current?.addEventListener('wheel', turn, { passive: false })
-    return () => current?.removeEventListener('wheel', turn)
-  }, [box, setCamera])
+    current?.addEventListener('wheel', onWheel, { passive: false })
+    return () => current?.removeEventListener('wheel', onWheel)
+  }, [box, turn])
 }
 
 function zoomed(at: Camera, factor: number, about: Point): Camera {
@@ -236,6 +234,8 @@ interface BoxProps {
 }
 
 const { width: W, height: H } = BOX
+/** Letters of a label that fit. */
+const LETTERS = 15
 /** A peer's box is open where the rest of it is: elsewhere. */
 const HALF = `M${W / 2 - 12} ${-H / 2}H${-W / 2 + 4}q-4 0 -4 4V${H / 2 - 4}q0 4 4 4H${W / 2 - 12}`
 
@@ -248,7 +248,7 @@ const Box = memo(function Box({ node, place, scale, selected, faint, onOpen, onM
   return (
     // biome-ignore lint/a11y/useSemanticElements: SVG has no button
     <g
-      className={`box ${node.kind}${selected ? ' selected' : ''}${faint ? ' faint' : ''}`}
+      className={`box ${node.kind} ${node.kind === 'pico' ? (node.state ?? '') : ''}${selected ? ' selected' : ''}${faint ? ' faint' : ''}`}
       transform={`translate(${place.x} ${place.y})`}
       role="button"
       tabIndex={0}
@@ -270,8 +270,8 @@ const Box = memo(function Box({ node, place, scale, selected, faint, onOpen, onM
       ) : (
         <rect x={-W / 2} y={-H / 2} width={W} height={H} rx={5} />
       )}
-      <text x={peer ? 8 : 0} dy="0.35em" textAnchor="middle">
-        {node.label.length > 16 ? `${node.label.slice(0, 15)}…` : node.label}
+      <text x={peer ? -W / 2 + 24 : 0} dy="0.35em" textAnchor={peer ? 'start' : 'middle'}>
+        {node.label.length > LETTERS ? `${node.label.slice(0, LETTERS - 1)}…` : node.label}
       </text>
       <title>{label}</title>
     </g>

@@ -96,12 +96,14 @@ const SEEN: Record<Tab, readonly Room[]> = {
 
 /** What an event of a kind makes old, at its pico; `engine` and kinds not known make everything old. */
 const TOUCHED: Record<string, readonly Room[]> = {
-  pico: ['state'],
-  connection: ['connections', 'messages'],
+  pico: [],
+  connection: ['connections'],
+  message: ['messages'],
   ruleset: ['rulesets', 'testing', 'state'],
   channel: ['channels'],
+  state: ['state'],
   move: ['connections'],
-  log: ['state', 'messages'],
+  log: [],
 }
 
 /** The next state. */

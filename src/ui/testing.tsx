@@ -58,13 +58,14 @@ interface OfRulesetProps {
 
 function OfRuleset({ pico, rid, testing, open }: OfRulesetProps) {
   const [isOpen, setOpen] = useState(open)
-  const { events = [], queries = [] } = testing
+  const { events = [] } = testing
+  const queries = (testing.queries ?? []).filter(query => query.name !== '__testing')
   return (
     <details className="card" open={isOpen} onToggle={event => setOpen(event.currentTarget.open)}>
       <summary>
         <h3>{rid}</h3>{' '}
         <span className="muted">
-          {events.length} events, {queries.length} queries
+          {count(events.length, 'event', 'events')}, {count(queries.length, 'query', 'queries')}
         </span>
       </summary>
       {isOpen &&
@@ -78,6 +79,8 @@ function OfRuleset({ pico, rid, testing, open }: OfRulesetProps) {
     </details>
   )
 }
+
+const count = (n: number, one: string, more: string) => `${n} ${n === 1 ? one : more}`
 
 /** Fields as text, or as JSON when that is asked for; empty ones are left out. A string says what is wrong. */
 function valuesOf(names: readonly string[], get: (field: string) => string): JsonObject | string {

@@ -14,6 +14,8 @@ export interface Pico {
   readonly name: string
   readonly did: string
   readonly parentId: string | null
+  /** The engine it went to: what is left here is forwarding. */
+  readonly movedTo?: string
 }
 
 export interface Ruleset {

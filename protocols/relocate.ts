@@ -26,6 +26,8 @@ export const relocate = protocol({
       start: {
         'command relocate': {
           to: 'told',
+          // As long as its letter may be on its way, and a day for the ack.
+          within: 8 * 86_400,
           check: t => badAddresses(t.args, 'command.malformed'),
           keep: t => ({ serial: t.args.serial }),
           send: { relocate: t => ({ body: { serial: t.args.serial!, addresses: t.args.addresses! } }) },

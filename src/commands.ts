@@ -9,6 +9,7 @@ import { install } from './modules.ts'
 import { GROUP, readRuleset, readSelf, rulesets } from './pico.ts'
 import { parsePolicy } from './policy.ts'
 import type { Birth, Json, JsonObject, LoadedRuleset } from './ports.ts'
+import { relocate } from './relocation.ts'
 import { code } from './ruleset.ts'
 import type { Run } from './run.ts'
 
@@ -88,7 +89,7 @@ export const commands: Readonly<Record<string, Command>> = {
     const name = text(rid)
     if (readRuleset(run.records, name) === undefined) throw new RulesetFault('ruleset.unknown', `this pico has no ruleset ${name}`)
     const users = rulesets(run.records).filter(r => r.rid !== name && code(run, r.hash).meta.uses.some(use => use.rid === name))
-    if (users.length > 0) throw new RulesetFault('ruleset.used', `${users.map(r => r.rid).join(' and ')} uses ${name}`)
+    if (users.length > 0) throw new RulesetFault('ruleset.in_use', `${users.map(r => r.rid).join(' and ')} uses ${name}`)
     run.records.put(GROUP.ruleset, name, undefined)
     raise(run, 'wrangler', 'ruleset_uninstalled', { rid: name })
     return { rid: name }
@@ -115,6 +116,8 @@ export const commands: Readonly<Record<string, Command>> = {
   'pico-event': (run, { connection, domain, type, attrs }) => connections.sendPicoEvent(run, text(connection), { domain: text(domain), type: text(type), attrs: map(attrs) }),
   'pico-query': (run, { connection, rid, name, args }) => connections.sendPicoQuery(run, text(connection), { rid: text(rid), name: text(name), args: map(args) }),
   'didcomm.send': (run, { connection, type, body, thid }) => connections.sendMessage(run, text(connection), text(type), map(body), optional(thid)),
+  /** Not the owner's: the engine, after a move of this pico or of its own address. */
+  relocate: (run, { moved }) => relocate(run, moved === true),
   /** Not the owner's: the driver gives the answer to a peer's query. */
   'pico-answer': (run, { threadId, answer }) => connections.answerQuery(run, text(threadId), map(answer)),
 }

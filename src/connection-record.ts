@@ -6,7 +6,7 @@ import type { ConnectionFacts, Relation } from '../protocols/turn.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
 import { type Address, keepLong, ownDid, receiveAs, receiveNoMore, resolverOf, serviceOf, verkeysOf } from './identity.ts'
-import { GROUP, ordinal, type Policy } from './pico.ts'
+import { GROUP, ordinal, type Policy, readSelf } from './pico.ts'
 import { DENY_ALL, parsePolicy } from './policy.ts'
 import type { Json, JsonObject, View } from './ports.ts'
 import type { Run } from './run.ts'
@@ -97,7 +97,8 @@ function fresh(run: Run, relation: Relation): Connection {
     addresses: [],
     disclosed: null,
     threadId: null,
-    told: 0,
+    // Whoever connects now is given the address that holds now.
+    told: readSelf(run.records)?.relocateSerial ?? 0,
   }
 }
 

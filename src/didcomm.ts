@@ -7,6 +7,7 @@ import { advance, eventOf, messageAttributes } from '../protocols/machine.ts'
 import { idKey, isExpired, type Message, parseMessage, parseType, serialise } from '../protocols/message.ts'
 import { PICOMESH } from '../protocols/pico.ts'
 import { isProblem, problemReport, wireCode } from '../protocols/problem.ts'
+import { RELOCATE } from '../protocols/relocate.ts'
 import type { Circumstances, Moved, Outgoing, Protocol, Raised, Refused, Relation, Thread, Trigger } from '../protocols/turn.ts'
 import { fromBase58 } from '../wallet/bytes.ts'
 import { didKey } from '../wallet/did-key.ts'
@@ -93,6 +94,7 @@ function circumstances(run: Run, version: 'v1' | 'v2', args: JsonObject, connect
 function carryOut(run: Run, protocol: Protocol, before: Thread | undefined, moved: Moved): string[] {
   const relation = moved.relation
   if (relation) relate(run, protocol, moved, relation)
+  noteTold(run, protocol, moved)
   const connectionId = relation?.connectionId ?? moved.thread.connectionId
   storeThread(run, before, connectionId === undefined ? moved : { ...moved, thread: { ...moved.thread, connectionId } }, protocol)
   const letters = moved.outgoing.map(outgoing => post(run, outgoing))
@@ -107,8 +109,32 @@ function relate(run: Run, protocol: Protocol, moved: Moved, relation: Relation):
   const before = readConnection(run.records, relation.connectionId)
   const made = applyRelation(run, relation)
   if (protocol.handshake === true) writeConnection(run, { ...made, threadId: moved.thread.threadId })
+  const serial = readSelf(run.records)?.relocateSerial ?? 0
+  if (relation.disclosed !== undefined && speaksRelocate(made) && made.told < serial) tellAddress(run, made)
   if (made.state !== 'established' || before?.state === 'established' || made.disclosed !== null) return
-  begin(run, 'discover-features', 'query', { match: `${PICOMESH}*` }, made, made.version)
+  askFeatures(run, made)
+}
+
+/** Does the peer understand relocate/1.0? */
+export const speaksRelocate = (connection: Connection): boolean => connection.disclosed?.includes(RELOCATE) === true
+
+/** Asks a peer which of Picomesh's own protocols it speaks. */
+export function askFeatures(run: Run, connection: Connection): void {
+  begin(run, 'discover-features', 'query', { match: `${PICOMESH}*` }, connection, connection.version)
+}
+
+/** Tells a peer under the newest serial where this pico is reached now. */
+export function tellAddress(run: Run, connection: Connection): void {
+  const serial = readSelf(run.records)?.relocateSerial ?? 0
+  begin(run, 'relocate', 'relocate', { serial, addresses: [endpointOf(run)] }, connection, connection.version)
+}
+
+/** The peer acknowledged where we live. */
+function noteTold(run: Run, protocol: Protocol, { thread }: Moved): void {
+  if (protocol.name !== 'relocate' || thread.role !== 'mover' || thread.state !== 'done') return
+  const connection = thread.connectionId === undefined ? undefined : readConnection(run.records, thread.connectionId)
+  const serial = Number(thread.data.serial)
+  if (connection !== undefined && connection.told < serial) writeConnection(run, { ...connection, told: serial })
 }
 
 function raise(run: Run, { domain, name, attrs }: Raised): void {

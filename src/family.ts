@@ -67,6 +67,10 @@ function raise(run: Run, eci: string, domain: string, type: string, attrs: JsonO
 
 /** What the core itself keeps of family events that arrive on a family channel, before any rule sees them. */
 export function noteFamilyEvent(run: Run, picoId: string, domain: string, type: string, attrs: JsonObject): void {
+  const self = readSelf(run.records)
+  const here = run.given.engine.baseUrl
+  if (picoId === self?.parentId && domain === 'engine' && type === 'parent_moved' && typeof attrs.url === 'string')
+    writeSelf(run.records, { ...self, parentUrl: attrs.url === here ? null : attrs.url })
   const child = readChild(run.records, picoId)
   if (child === undefined) return
   const put = (next: Child) => run.records.put(GROUP.child, picoId, next as unknown as Json)
@@ -74,8 +78,10 @@ export function noteFamilyEvent(run: Run, picoId: string, domain: string, type: 
     put({ ...child, ready: true, did: typeof attrs.did === 'string' ? attrs.did : null })
   if (domain === 'engine' && type === 'child_renamed' && typeof attrs.name === 'string')
     put({ ...child, name: attrs.name })
-  if (domain === 'engine' && type === 'child_moved' && typeof attrs.url === 'string')
-    put({ ...child, movedTo: attrs.url })
+  if (domain === 'engine' && type === 'child_moved' && typeof attrs.url === 'string') {
+    const { movedTo: _, ...rest } = child
+    put(attrs.url === here ? rest : { ...rest, movedTo: attrs.url })
+  }
   if (domain === 'engine' && type === 'child_gone') forget(run, child)
 }
 

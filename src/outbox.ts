@@ -112,7 +112,8 @@ export class Outbox {
     const answer = await this.around.client.request({ method: 'POST', url, headers, body: JSON.stringify(body.attrs), followRedirect: true })
     const status = Number(answer.status_code ?? 0)
     if (status >= 200 && status < 300) return { taken: true }
-    return status === 403 || status === 404 || status === 422 || status === 400 ? { refused: `http.${status}` } : { retry: status === 0 ? String(answer.status_line) : `http.${status}` }
+    // 404 is tried again: a pico that is just moving is at neither engine for a moment.
+    return status === 403 || status === 422 || status === 400 ? { refused: `http.${status}` } : { retry: status === 0 ? String(answer.status_line) : `http.${status}` }
   }
 
   private movedTo(eci: string): string | undefined {

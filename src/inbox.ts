@@ -12,7 +12,7 @@ import { resolverOf } from './identity.ts'
 import type { Keyrings } from './keyrings.ts'
 import { MEDIA, type Outbox } from './outbox.ts'
 import { GROUP } from './pico.ts'
-import type { Json, JsonObject, OpenedMessage, PicoId, Stimulus } from './ports.ts'
+import type { Clock, Json, JsonObject, OpenedMessage, PicoId, Stimulus } from './ports.ts'
 import type { Claim } from './resident.ts'
 import type { Rejected } from './steps.ts'
 
@@ -38,7 +38,7 @@ export interface InboxAround {
   readonly keyrings: Keyrings
   readonly outbox: () => Outbox
   readonly own: OwnMail
-  readonly now: () => number
+  readonly clock: Clock
   readonly jsonDepth: number
   /** A live line of a peer, to be used for what is sent to it. */
   readonly line: (picoId: PicoId, connectionId: string, carrier: Carrier) => void
@@ -104,8 +104,10 @@ export class Inbox {
       first?.release()
       return { status: 202 }
     }
-    const late = new Promise<undefined>(resolve => setTimeout(() => resolve(undefined), REPLY_MS).unref())
-    const packed = await Promise.race([this.around.outbox().pack(first.letter.body, picoId), late])
+    const { clock } = this.around
+    let cancel: () => void = () => undefined
+    const late = new Promise<undefined>(resolve => (cancel = clock.wake(clock.now() + REPLY_MS, () => resolve(undefined))))
+    const packed = await Promise.race([this.around.outbox().pack(first.letter.body, picoId), late]).finally(cancel)
     if (packed === undefined || isFault(packed)) {
       first.release()
       return { status: 202 }
@@ -135,7 +137,7 @@ export class Inbox {
     if (engine === undefined) return { rejected: { reason: 'engine.stopping' } }
     return engine.read(picoId, view =>
       this.around.keyrings.with(picoId, view, keyring => {
-        const opened = unpack(cryptoNode, keyring, did => resolverOf(view).resolve(did), envelope, { now: Math.floor(this.around.now() / 1000) })
+        const opened = unpack(cryptoNode, keyring, did => resolverOf(view).resolve(did), envelope, { now: Math.floor(this.around.clock.now() / 1000) })
         if (isFault(opened)) return { rejected: { reason: opened.code } }
         if (opened.sender === null) return { rejected: { reason: 'message.unauthenticated' } }
         const message = opened.plaintext as JsonObject
@@ -172,11 +174,11 @@ export class Inbox {
       if (this.refusals.size >= 10_000) this.refusals.delete(this.refusals.keys().next().value as PicoId)
       this.refusals.set(picoId, (kept = { count: 0, recent: [] }))
     }
-    count(kept, this.around.now(), reason, from)
+    count(kept, this.around.clock.now(), reason, from)
   }
 
   private unknown(reason: string, status: 400 | 404): Received {
-    count(this.strangers, this.around.now(), reason, undefined)
+    count(this.strangers, this.around.clock.now(), reason, undefined)
     return { status, refused: true }
   }
 }

@@ -183,7 +183,7 @@ export class Node implements Agent {
       keyrings: this.keyrings,
       outbox: () => outbox,
       own: mail,
-      now: () => parts.clock.now(),
+      clock: parts.clock,
       jsonDepth: parts.jsonDepth,
       line: (picoId, connectionId, carrier) => void this.lines.set(`${picoId}/${connectionId}`, carrier),
     })

@@ -5,6 +5,7 @@ import type { Clock, PicoId, Store, Write } from './ports.ts'
 import { after, alarmKey, endOf, idBytes, PREFIX, readAlarmKey } from './stores/keys.ts'
 
 const PAGE = 1000
+const LONGEST_MS = 86_400_000
 
 export class Alarms {
   private readonly clock: Clock
@@ -71,7 +72,9 @@ export class Alarms {
       if (this.armed.at <= first.at) return
       this.armed.cancel()
     }
-    this.armed = { at: first.at, cancel: this.clock.wake(first.at, () => this.ring()) }
+    // Timers of a platform have a longest time; a ring before the time only arms anew.
+    const at = Math.min(first.at, this.clock.now() + LONGEST_MS)
+    this.armed = { at, cancel: this.clock.wake(at, () => this.ring()) }
   }
 
   private ring(): void {

@@ -62,6 +62,8 @@ const SHORT_QUEUE = 64
 const QUERY_DEPTH = 16
 /** After a failed write: when to look for what is pending again, ms. */
 const RESUME_MS = 1000
+/** How often the size of what is in memory is looked at, in commits. */
+const EVICT_EVERY = 4096
 /** How long a stop waits for steps in hand, ms. */
 const STOP_MS = 3000
 
@@ -132,6 +134,7 @@ export class Engine {
     registry: new Set(),
   }
   private state: 'new' | 'running' | 'stopped' = 'new'
+  private commits = 0
   private resuming: Promise<void> = Promise.resolve()
 
   constructor(options: EngineOptions) {
@@ -429,15 +432,14 @@ export class Engine {
 
   // Oldest first, idle ones only. A tenth more than needed, so that it is not done for every pico that comes.
   private evict(): void {
-    const enough = Math.floor(this.limits.residents * 0.9)
+    const full = this.residents.size >= this.limits.residents
+    const enough = full ? Math.floor(this.limits.residents * 0.9) : this.limits.residents
     let bytes = 0
     for (const resident of this.residents.values()) bytes += resident.records.bytes
     for (const resident of this.residents.values()) {
       if (this.residents.size <= enough && bytes <= this.limits.resident_bytes) return
       if (!resident.idle) continue
       bytes -= resident.records.bytes
-      if (resident.flagged && resident.status === 'live')
-        this.commit.trail([{ key: pendingKey(resident.pico), value: undefined }])
       this.drop(resident)
     }
   }
@@ -490,6 +492,11 @@ export class Engine {
     resident.nextInbox = 1 + Math.max(-1, ...mail.map(({ n }) => n))
     resident.nextLetter = 1 + Math.max(-1, ...letters.map(({ n }) => n))
     resident.loading = false
+    if (mail.length === 0 && letters.length === 0 && resident.status === 'live') {
+      // The hint outlived its reason. What is flagged from now on is entered behind this.
+      resident.flagged = false
+      this.commit.trail([{ key: pendingKey(resident.pico), value: undefined }])
+    }
     const arrived = resident.queue.splice(0)
     if (resident.status === 'live') {
       for (const { found } of mail) resident.queue.push(found)
@@ -661,6 +668,7 @@ export class Engine {
       committed: event => {
         this.tell('committed', event)
         this.purgeWhenDue(event.picoId)
+        if (++this.commits % EVICT_EVERY === 0) this.evict()
       },
       rejected: event => this.tell('rejected', event),
       fault: event => this.tell('fault', event),

@@ -13,6 +13,8 @@ interface Group {
   /** Every record is in `leaves`; before that an undefined leaf is one known to be absent. */
   complete: boolean
   readonly leaves: Map<string, Json | undefined>
+  /** Store keys of leaves written before: a keyed hash less. */
+  readonly keys: Map<string, Uint8Array>
   rows: (readonly [string, Json])[] | undefined
 }
 
@@ -20,6 +22,10 @@ type Unsynced = Map<string, { readonly value: Json | undefined; readonly version
 
 /** Records of a page while a group is loaded; between pages others run. */
 const PAGE = 1000
+/** What a new record is taken to need in memory. */
+const RECORD = 256
+/** Store keys kept per group. */
+const KEYS = 128
 /** Ids kept of groups that are never loaded whole. */
 const RECENT = 512
 
@@ -121,8 +127,13 @@ export class PicoRecords {
   }
 
   /** Store key of a record. */
-  key(group: string, leaf: string): Uint8Array {
-    return recordKey(this.group(group).start, this.sealer.storeName(`${group}\0${leaf}`))
+  key(name: string, leaf: string): Uint8Array {
+    const group = this.group(name)
+    const known = group.keys.get(leaf)
+    if (known) return known
+    const key = recordKey(group.start, this.sealer.storeName(`${name}\0${leaf}`))
+    if (group.keys.size < KEYS && !pointOnly(name)) group.keys.set(leaf, key)
+    return key
   }
 
   /** First store key of a group's records. */
@@ -146,7 +157,7 @@ export class PicoRecords {
     let group = this.groups.get(name)
     if (!group) {
       const start = groupStart(this.pico, this.sealer.storeName(name))
-      group = { start, complete: false, leaves: new Map(), rows: undefined }
+      group = { start, complete: false, leaves: new Map(), keys: new Map(), rows: undefined }
       this.groups.set(name, group)
     }
     return group
@@ -206,6 +217,7 @@ export class PicoRecords {
 
   private settle(group: Group, name: string, leaf: string, value: Json | undefined): void {
     for (const snapshot of this.snapshots) snapshot.keep(name, leaf, group.leaves.get(leaf))
+    if (value !== undefined && !group.leaves.has(leaf)) this.bytes += RECORD
     if (value === undefined && group.complete) group.leaves.delete(leaf)
     else group.leaves.set(leaf, value)
     group.rows = undefined

@@ -122,7 +122,7 @@ export class Resident {
   /** Commits entered and not yet on disk. */
   unsynced = 0
   /** Answers that wrote nothing wait for the commits before them. */
-  afterSync: (() => void)[] = []
+  afterSync: { readonly ended: Job; readonly settled: Settled }[] = []
   nextInbox = 0
   nextLetter = 0
   readonly lanes = new Map<string, Lane>()

@@ -109,21 +109,31 @@ export class Steps {
     const content = kept.stored === undefined ? { stimulus: kept.stimulus as Stimulus } : { stored: kept.stored }
     const value = { n, at: this.world.clock.now(), ...content } as InboxRecord as unknown as Json
     const changes: RecordChange[] = [{ group, leaf, value }]
-    const writes = resident.records.prepare(changes)
-    this.flag(resident, writes)
-    resident.unsynced++
-    const version = resident.records.lay(changes)
+    this.enter(resident, changes, flagWrites(resident), fault => {
+      kept.settle(fault ?? { state: 'accepted' })
+      done(fault)
+    })
+    resident.flagged = true
+  }
+
+  // A change of the driver's own records, outside of any step.
+  private enter(
+    resident: Resident,
+    changes: readonly RecordChange[],
+    more: readonly Write[],
+    done: (fault: PicoError | undefined) => void = () => undefined,
+  ): void {
+    const writes = [...resident.records.prepare(changes), ...more]
+    let version = 0
     this.world.commit.enter(writes, undefined, fault => {
-      if (fault) {
-        kept.settle(fault)
-        return done(fault)
-      }
+      if (fault) return done(fault)
       resident.unsynced--
       resident.records.merge(changes, version)
-      kept.settle({ state: 'accepted' })
-      this.afterSync(resident)
       done(undefined)
+      this.afterSync(resident)
     })
+    version = resident.records.lay(changes)
+    resident.unsynced++
   }
 
   // ---- running ---------------------------------------------------------------------------------------------
@@ -152,7 +162,8 @@ export class Steps {
     const name = `${resident.picoId}/${stimulusId(stimulus) ?? running.record?.leaf ?? stimulus.kind}`
     if (marks.poisonous(name)) {
       if (this.lost(resident, running)) return
-      return this.bury(resident, running, new PicoError('engine.fault', 'The engine died of this twice.'))
+      this.bury(resident, running, new PicoError('engine.fault', 'The engine died of this twice.'))
+      return
     }
     await marks.around(name, () => {
       if (!this.lost(resident, running)) this.attempt(resident, running, stimulus)
@@ -235,32 +246,33 @@ export class Steps {
       this.births.delete(resident)
       this.world.unborn(resident)
       ended.settle({ state: 'applied', answer: done.answer, replies: [] })
+      for (const waiting of resident.queue.splice(0)) waiting.settle(new PicoError('pico.unknown', 'No such pico here.'))
       return
     }
     if (writesNothing(ended, done) && stimulus.kind !== 'timer') {
-      this.whenSynced(resident, () => ended.settle({ state: 'applied', answer: done.answer, replies: [] }))
-      if (done.log.length > 0) this.tell(resident, stimulus, done)
+      this.whenSynced(resident, ended, { state: 'applied', answer: done.answer, replies: [] })
+      if (done.log.length > 0) this.tell(resident, stimulus, done, resident.head)
     } else this.commit(resident, ended, stimulus, done)
     this.next(resident)
   }
 
   private reject(resident: Resident, ended: Job, why: Rejected['rejected'], answer: Json | undefined): void {
     this.world.rejected({ picoId: resident.picoId, ...why })
-    if (ended.record) this.world.commit.trail([resident.records.discard(ended.record.group, ended.record.leaf)])
+    if (ended.record) this.enter(resident, [{ ...ended.record, value: undefined }], [])
     // What was refused may be known from a step that is not yet on disk: say nothing before it is.
     const settled: Settled = { state: 'rejected', ...why, ...(answer === undefined ? {} : { answer }) }
-    this.whenSynced(resident, () => ended.settle(settled))
+    this.whenSynced(resident, ended, settled)
     this.next(resident)
   }
 
-  private whenSynced(resident: Resident, answer: () => void): void {
-    if (resident.unsynced === 0) answer()
-    else resident.afterSync.push(answer)
+  private whenSynced(resident: Resident, ended: Job, settled: Settled): void {
+    if (resident.unsynced === 0) ended.settle(settled)
+    else resident.afterSync.push({ ended, settled })
   }
 
   private afterSync(resident: Resident): void {
     if (resident.unsynced === 0 && resident.afterSync.length > 0)
-      for (const answer of resident.afterSync.splice(0)) answer()
+      for (const { ended, settled } of resident.afterSync.splice(0)) ended.settle(settled)
   }
 
   private failed(resident: Resident, broken: Job, thrown: unknown): void {
@@ -333,7 +345,8 @@ export class Steps {
     if (alarm !== resident.head.alarm) writes.push(...alarms.writes(picoId, resident.head.alarm, alarm))
     if (birth) writes.push(...birth.writes)
     if (done.destroy) writes.push(...registry.statusWrites(picoId, 'destroying'))
-    if (done.outbox.length > 0 || notice || done.destroy) this.flag(resident, writes)
+    const pending = done.outbox.length > 0 || notice !== undefined || done.destroy === true
+    if (pending) writes.push(...flagWrites(resident))
     let version = 0
     commit.enter(writes, { picoId, seq: head.seq, epoch: head.epoch }, fault => {
       if (fault) return ended.settle(fault)
@@ -345,13 +358,14 @@ export class Steps {
       const replies = this.post(resident, ended, done)
       ended.settle({ state: 'applied', answer: done.answer, replies })
       this.afterSync(resident)
-      this.tell(resident, stimulus, done)
+      this.tell(resident, stimulus, done, head)
       if (done.destroy) this.world.destroy(resident)
     })
     // Nothing above changed memory: a fault up to here leaves the pico as it was.
     version = resident.records.lay(changes)
     resident.head = head
     resident.unsynced++
+    resident.flagged ||= pending
     this.births.delete(resident)
     if (notice) resident.queue.unshift(notice)
     if (done.destroy) resident.status = 'destroying'
@@ -359,14 +373,16 @@ export class Steps {
 
   private headAfter(resident: Resident, stimulus: Stimulus, done: Done, alarm: number | null, at: number): Head {
     const hash = done.changes.find(change => change.group === 'pico' && change.leaf === 'rulesetsHash')
+    const { seq, epoch, rulesets, purged } = resident.head
     return {
-      ...resident.head,
-      seq: resident.head.seq + 1,
+      seq: seq + 1,
+      epoch,
       stimulus: stimulusId(stimulus),
       at,
       semantics: this.world.semantics,
-      rulesets: hash ? (hash.value ?? null) : resident.head.rulesets,
+      rulesets: hash ? (hash.value ?? null) : rulesets,
       alarm,
+      purged,
     }
   }
 
@@ -418,18 +434,14 @@ export class Steps {
     return claims
   }
 
-  private tell(resident: Resident, stimulus: Stimulus, done: Done): void {
+  private tell(resident: Resident, stimulus: Stimulus, done: Done, { seq, at }: Head): void {
     const groups = [...new Set(done.changes.map(change => change.group))]
-    const { seq, at } = resident.head
     this.world.committed({ picoId: resident.picoId, seq, at, stimulus, groups, log: done.log })
   }
-
-  private flag(resident: Resident, writes: Write[]): void {
-    if (resident.flagged) return
-    resident.flagged = true
-    writes.push({ key: pendingKey(resident.pico), value: new Uint8Array(0) })
-  }
 }
+
+const flagWrites = (resident: Resident): Write[] =>
+  resident.flagged ? [] : [{ key: pendingKey(resident.pico), value: new Uint8Array(0) }]
 
 function writesNothing(ended: Job, done: Done): boolean {
   const { changes, binds, outbox } = done

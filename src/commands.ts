@@ -10,8 +10,7 @@ import { GROUP, readRuleset, readSelf, rulesets } from './pico.ts'
 import { parsePolicy } from './policy.ts'
 import type { Birth, Json, JsonObject, LoadedRuleset } from './ports.ts'
 import { relocate } from './relocation.ts'
-import { code } from './ruleset.ts'
-import type { Run } from './run.ts'
+import { code, type Run } from './run.ts'
 
 type Command = (run: Run, args: JsonObject) => JsonObject
 

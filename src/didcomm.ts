@@ -19,8 +19,7 @@ import { drawDid, fromPrior, keepDocument, keepLong, keyReferences, resolverOf, 
 import { GROUP, readSelf, rulesets, writeSelf } from './pico.ts'
 import { allows } from './policy.ts'
 import type { Json, JsonObject, OpenedMessage, View } from './ports.ts'
-import { code } from './ruleset.ts'
-import type { Run } from './run.ts'
+import { code, type Run } from './run.ts'
 import { clearTimer, setTimer } from './schedule.ts'
 
 const MESSAGES_KEPT = 1_000

@@ -123,7 +123,7 @@ export function receiveNoMore(run: Run, own: OwnDid): void {
 export const ownDid = (view: View, did: string): OwnDid | undefined => view.get(OWN, shortForm(did)) as unknown as OwnDid | undefined
 
 /** A keyring over the pico's key records. */
-export const keyringOf = (view: View) => makeKeyring(cryptoNode, kid => view.get(GROUP.key, kid) as unknown as StoredKey | undefined)
+const keyringOf = (view: View) => makeKeyring(cryptoNode, kid => view.get(GROUP.key, kid) as unknown as StoredKey | undefined)
 
 /** Resolves offline: did:key, did:peer, and documents that peers brought and that were vouched for. */
 export function resolverOf(view: View) {

@@ -10,7 +10,7 @@ import type { Engine } from './engine.ts'
 import { asPicoError, errorRow } from './errors.ts'
 import { resolverOf } from './identity.ts'
 import type { Keyrings } from './keyrings.ts'
-import { MEDIA, type Outbox } from './outbox.ts'
+import type { Outbox } from './outbox.ts'
 import { GROUP } from './pico.ts'
 import type { Clock, Json, JsonObject, OpenedMessage, PicoId, Stimulus } from './ports.ts'
 import type { Claim } from './resident.ts'
@@ -194,5 +194,3 @@ function asksReturn(message: JsonObject): boolean {
   const route = transport !== null && typeof transport === 'object' && !Array.isArray(transport) ? transport.return_route : message.return_route
   return route === 'all' || route === 'thread'
 }
-
-export const mediaOf = (version: 'v1' | 'v2'): string => MEDIA[version]

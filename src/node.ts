@@ -328,6 +328,7 @@ export class Node implements Agent {
         })
       },
       until: (picoId, ms, holds) => this.until(engine, picoId, ms, holds),
+      gone: (picoIds, ms) => this.gone(engine, picoIds, ms),
     }
   }
 
@@ -351,6 +352,20 @@ export class Node implements Agent {
         this.holding.delete(entry)
       }
     }
+  }
+
+  private gone(engine: Engine, picoIds: readonly PicoId[], ms: number): Promise<boolean> {
+    const left = () => picoIds.some(picoId => engine.registered(picoId) !== undefined)
+    if (!left()) return Promise.resolve(true)
+    return new Promise(resolve => {
+      const end = (all: boolean) => {
+        stop()
+        cancel()
+        resolve(all)
+      }
+      const stop = engine.on('registry', () => left() || end(true))
+      const cancel = this.parts.clock.wake(this.parts.clock.now() + ms, () => end(false))
+    })
   }
 
   private line(picoId: PicoId, connectionId: string): ((envelope: Uint8Array) => boolean) | undefined {

@@ -4,7 +4,7 @@
 import type { VerbArgs, VerbName } from './agent.ts'
 import { allConnections, readConnection, view as connectionView } from './connection-record.ts'
 import type { Engine } from './engine.ts'
-import { asPicoError, PicoError } from './errors.ts'
+import { PicoError } from './errors.ts'
 import { type Channel, type Child, channels, children, GROUP, readSelf, rulesets, type Self, variables } from './pico.ts'
 import type { Json, JsonObject, PicoId, Stimulus, View } from './ports.ts'
 import { OWN } from './resident.ts'
@@ -16,6 +16,8 @@ export interface Waiting {
   thread(picoId: PicoId, threadId: string, ms: number): Promise<Json | undefined>
   /** Resolves true when `holds` became true of the pico's committed state, false when `ms` passed. */
   until(picoId: PicoId, ms: number, holds: (view: View) => boolean): Promise<boolean>
+  /** Resolves true when none of these picos is left, false when `ms` passed. */
+  gone(picoIds: readonly PicoId[], ms: number): Promise<boolean>
 }
 
 export interface OwnerAround {
@@ -34,6 +36,7 @@ const CONNECT_MS = 10_000
 const QUERY_MS = 60_000
 const PING_MS = 20_000
 const BIRTH_MS = 10_000
+const DELETION_MS = 30_000
 
 const iso = (ms: number) => new Date(ms).toISOString()
 
@@ -163,7 +166,7 @@ export class Owner {
 }
 
 /** A step's answer, or its refusal as an exception. */
-export function unrefused(answer: Json): JsonObject {
+function unrefused(answer: Json): JsonObject {
   const object = answer !== null && typeof answer === 'object' && !Array.isArray(answer) ? answer : {}
   const error = object.error as { code?: string; message?: string } | undefined
   if (error === undefined) return object
@@ -249,11 +252,8 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
     const parent = self.parentId
     if (parent !== null && self.parentUrl === null) await owner.command(parent, 'pico.rm', { eci: self.eci })
     else await owner.command(picoId, 'delete', {})
-    const ended = Date.now() + 30_000
-    while (gone.some(id => owner.engine.registered(id) !== undefined)) {
-      if (Date.now() > ended) throw new PicoError('pico.destroyed', 'the deletion goes on: some goodbyes are still to be delivered')
-      await new Promise(resolve => setTimeout(resolve, 10))
-    }
+    if (!(await owner.around.waiting.gone(gone, DELETION_MS)))
+      throw new PicoError('pico.destroyed', 'the deletion goes on: some goodbyes are still to be delivered')
     return { removed: gone }
   },
   async 'pico.state'(owner, args) {
@@ -419,6 +419,3 @@ async function subtree(owner: Owner, picoId: PicoId): Promise<PicoId[]> {
   const below = await Promise.all(here.map(child => subtree(owner, child.picoId)))
   return [picoId, ...below.flat()]
 }
-
-/** Any thrown thing as the refusal that the edges show. */
-export const refusalOf = (thrown: unknown): PicoError => asPicoError(thrown)

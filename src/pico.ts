@@ -209,7 +209,7 @@ export function born(birth: Birth, did: string, now: number): Self {
 // the variable's record says `{split: next}`, each entry is `{n, v}` under its key, and n keeps the map's order.
 // So one key of a 50,000-entry map is one small write, and a heartbeat of 20 members is one record and not 20.
 
-export const INLINE_BYTES = 4096
+const INLINE_BYTES = 4096
 
 type VariableRecord = { readonly v: Json } | { readonly split: number }
 type Entry = { readonly n: number; readonly v: Json }

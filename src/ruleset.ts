@@ -34,21 +34,9 @@ import {
   writeVariable,
 } from './pico.ts'
 import { type Json, type JsonObject, Need } from './ports.ts'
-import { LIMIT, type Run } from './run.ts'
+import { code, LIMIT, type Run } from './run.ts'
 import { nextRun, putJob } from './schedule.ts'
-
-/** KRL values that leave a ruleset become JSON: functions and regular expressions as their text. */
-export function toJson(value: Value | undefined, depth = 0): Json {
-  if (value === undefined || value === null) return null
-  if (typeof value !== 'object' && typeof value !== 'function')
-    return typeof value === 'number' && !Number.isFinite(value) ? null : value
-  if (depth > 64) throw new RulesetFault('ruleset.depth', 'a value is nested deeper than 64 levels')
-  if (Array.isArray(value)) return value.map(item => toJson(item, depth + 1))
-  if (typeof value === 'function' || isRegExp(value)) return toText(value)
-  const map: JsonObject = Object.create(null)
-  for (const key of Object.keys(value)) map[key] = toJson((value as KrlMap)[key], depth + 1)
-  return map
-}
+import { toJson } from './value.ts'
 
 const isPlainMap = (value: unknown): value is JsonObject =>
   value !== null && typeof value === 'object' && !Array.isArray(value)
@@ -332,13 +320,6 @@ function readTime(value: Value | undefined): number | undefined {
   return Number.isNaN(time) ? undefined : time
 }
 
-/** Compiled code by hash, or the run ends here until the driver has it. */
-export function code(run: Run, hash: string): CompiledRuleset {
-  const compiled = run.given.code(hash)
-  if (compiled === undefined) throw new Need([{ kind: 'code', hash }])
-  return compiled
-}
-
 const salient = (rule: CompiledRule, domain: string, type: string) =>
   rule.salient.some(
     pair =>
@@ -449,11 +430,11 @@ export function callShared(
   if (installed === undefined) return { error: { code: 'ruleset.unknown', message: `this pico has no ruleset ${rid}` } }
   const compiled = code(run, installed.hash)
   if (!compiled.meta.shares.includes(name) && name !== '__testing')
-    return { error: { code: 'ruleset.unknown_function', message: `${rid} shares no function "${name}"` } }
+    return { error: { code: 'query.unknown', message: `${rid} shares no function "${name}"` } }
   const host = new RulesetHost(run, installed, compiled, null, eci)
   try {
     const member = host.instance.member(name)
-    if (member === undefined) return { error: { code: 'ruleset.unknown_function', message: `${rid} has no "${name}"` } }
+    if (member === undefined) return { error: { code: 'query.unknown', message: `${rid} has no "${name}"` } }
     const value = isFunction(member)
       ? (member as KrlFunction)({ positional: [], named: args as Record<string, Value> })
       : member

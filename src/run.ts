@@ -2,7 +2,7 @@
 // One run of one step: what was drawn, asked, written and is to be sent so far. Everything nondeterministic comes
 // from `given`; a run that lacks an answer ends by throwing Need and is run again from the start (DESIGN 4, Effects).
 
-import type { Budget } from '../krl/types.ts'
+import type { Budget, CompiledRuleset } from '../krl/types.ts'
 import { base64url, hex } from '../wallet/bytes.ts'
 import type { Directive, PicoEvent } from './event.ts'
 import { jcsHash } from './hash.ts'
@@ -145,4 +145,11 @@ export class Run {
 
 function sameRequest(a: Effect, b: Effect): boolean {
   return a.kind === b.kind && jcsHash(a as unknown as Json) === jcsHash(b as unknown as Json)
+}
+
+/** Compiled code by hash, or the run ends here until the driver has it. */
+export function code(run: Run, hash: string): CompiledRuleset {
+  const compiled = run.given.code(hash)
+  if (compiled === undefined) throw new Need([{ kind: 'code', hash }])
+  return compiled
 }

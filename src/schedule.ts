@@ -19,7 +19,7 @@ const FIELDS = [
 
 /** A cron text as real rulesets write it: outer blanks trimmed; a step beyond its field's range (an `every 300 seconds`
  *  in the seconds field) selects the first value of the field (krl-readings, Mend). Times are UTC. */
-export function cleanCron(text: string): string {
+function cleanCron(text: string): string {
   const parts = text.trim().split(/\s+/)
   const fields = parts.length === 5 ? FIELDS.slice(1) : FIELDS
   return parts

@@ -197,7 +197,7 @@ function invalid(url: string, diagnostics: readonly Diagnostic[]): PicoError {
 }
 
 /** http, https and file URLs, without fragments; anything else is refused. */
-export function normalise(given: string): string {
+function normalise(given: string): string {
   let url: URL
   try {
     url = given.startsWith('/') ? pathToFileURL(given) : new URL(given)
@@ -210,6 +210,6 @@ export function normalise(given: string): string {
 }
 
 /** `https://host/path/a.b.krl` and rid `c.d` → `https://host/path/c.d.krl`. */
-export function sibling(url: string, rid: string): string {
+function sibling(url: string, rid: string): string {
   return `${url.replace(/[^/]*$/, '')}${rid}.krl`
 }

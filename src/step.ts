@@ -238,7 +238,7 @@ function valueAfter(run: Run, channel: Channel, query: { rid: string; name: stri
 function ownerCommand(run: Run, stimulus: Extract<Stimulus, { kind: 'command' }>): Done {
   const { id, name, args } = stimulus
   const command = commands[name]
-  if (command === undefined) return nothing(run, refusal('usage.unknown', `there is no command "${name}"`))
+  if (command === undefined) return nothing(run, refusal('usage.unknown_verb', `there is no command "${name}"`))
   if (id !== undefined) {
     const before = repeated(run, 'owner', id, jcsHash({ name, args }))
     if (before !== undefined) return nothing(run, before)

@@ -2,7 +2,6 @@
 // is resumable at every write: the new file is written beside the old one, all wrapped keys change in one batch of the
 // store together with the generation they belong to, then the new file takes the old one's place.
 
-import { randomBytes } from 'node:crypto'
 import { readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { base64url, fromBase64url } from '../wallet/bytes.ts'
@@ -55,7 +54,7 @@ export async function keyFile(file: string, make: boolean): Promise<Secret> {
     if (bytes === undefined || bytes.length < 32) throw new PicoError('wallet.passphrase', `${file} is no key file: it holds at least 32 random bytes as base64url`)
     return { keyFile: bytes }
   }
-  const made = new Uint8Array(randomBytes(32))
+  const made = cryptoNode.randomBytes(32)
   await writePrivate(file, `${base64url(made)}\n`)
   return { keyFile: made }
 }
@@ -67,9 +66,9 @@ export async function walletFacts(home: string): Promise<WalletFacts | undefined
 }
 
 /** Opens the wallet of a home, or makes it. The store must be open: it says which generation its keys are of. */
-export async function openWallet(home: string, store: Store, secret: Secret): Promise<Vault> {
+export async function openWallet(home: string, store: Store, secret: Secret, now: number): Promise<Vault> {
   const current = await readWallet(path(home))
-  if (current === undefined) return make(home, store, secret)
+  if (current === undefined) return make(home, store, secret, now)
   const next = await readWallet(path(home, true))
   const stored = store.get(GENERATION)
   const generation = stored === undefined ? current.generation : Number(Buffer.from(stored).toString())
@@ -81,10 +80,10 @@ export async function openWallet(home: string, store: Store, secret: Secret): Pr
   return open(current, secret)
 }
 
-async function make(home: string, store: Store, secret: Secret): Promise<Vault> {
+async function make(home: string, store: Store, secret: Secret, now: number): Promise<Vault> {
   const master = newMasterKey(cryptoNode)
   const header = await wrapMaster(cryptoNode, master, secret)
-  const wallet: WalletFile = { generation: 1, header, engineKeys: base64url(newEngineKeys(cryptoNode, master)), rekeyedAt: new Date().toISOString() }
+  const wallet: WalletFile = { generation: 1, header, engineKeys: base64url(newEngineKeys(cryptoNode, master)), rekeyedAt: new Date(now).toISOString() }
   await store.write([{ key: GENERATION, value: Buffer.from('1') }], true)
   await writePrivate(path(home), `${JSON.stringify(wallet, null, 2)}\n`)
   return open(wallet, secret)
@@ -100,7 +99,7 @@ async function open(wallet: WalletFile, secret: Secret): Promise<Vault> {
 }
 
 /** New master key, new wrapping; every pico's keys are wrapped anew in one synced batch. Returns the vault that works from now on. */
-export async function rekey(home: string, store: Store, vault: Vault, secret: Secret): Promise<Vault> {
+export async function rekey(home: string, store: Store, vault: Vault, secret: Secret, now: number): Promise<Vault> {
   const current = await readWallet(path(home))
   if (current === undefined) throw new PicoError('wallet.damaged', 'wallet.json is missing')
   const master = newMasterKey(cryptoNode)
@@ -108,7 +107,7 @@ export async function rekey(home: string, store: Store, vault: Vault, secret: Se
   const oldKeys = fromBase64url(current.engineKeys)
   const engineKeys = oldKeys && vault.rewrap('engine', oldKeys, master)
   if (engineKeys === undefined) throw new PicoError('wallet.damaged', 'the keys of the engine do not open: wallet.json is damaged')
-  const next: WalletFile = { generation: current.generation + 1, header, engineKeys: base64url(engineKeys), rekeyedAt: new Date().toISOString() }
+  const next: WalletFile = { generation: current.generation + 1, header, engineKeys: base64url(engineKeys), rekeyedAt: new Date(now).toISOString() }
   await writePrivate(path(home, true), `${JSON.stringify(next, null, 2)}\n`)
   const start = Uint8Array.of(PREFIX.keys)
   const rows = await store.range(start, endOf(start))

@@ -294,3 +294,22 @@ registerCodecs({
     return bytes.toString('base64url') === text ? bytes : undefined
   },
 })
+
+// ---- digests that rulesets may ask for ---------------------------------------------------------------------
+
+/** Names of digests, for KRL's math module. */
+export const DIGESTS: readonly string[] = ['md5', 'sha1', 'sha224', 'sha256', 'sha384', 'sha512'].filter(name =>
+  openssl.getHashes().includes(name),
+)
+
+/** Undefined for a name that is not in DIGESTS. */
+export function digest(algorithm: string, data: Uint8Array): Uint8Array | undefined {
+  return DIGESTS.includes(algorithm) ? new Uint8Array(openssl.createHash(algorithm).update(data).digest()) : undefined
+}
+
+/** HMAC (RFC 2104); undefined for a name that is not in DIGESTS. */
+export function hmacDigest(algorithm: string, key: Uint8Array, data: Uint8Array): Uint8Array | undefined {
+  return DIGESTS.includes(algorithm)
+    ? new Uint8Array(openssl.createHmac(algorithm, key).update(data).digest())
+    : undefined
+}

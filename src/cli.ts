@@ -30,11 +30,24 @@ type Run = (words: Words, options: Options, home: string) => Promise<void>
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   const program = makeProgram(terminal)
   try {
-    await program.parseAsync([...argv], { from: 'user' })
+    await program.parseAsync(verbFirst(argv), { from: 'user' })
     return 0
   } catch (error) {
     return report(error, argv.includes('--json'), terminal)
   }
+}
+
+/** `--home DIR` and `--json` may also stand before the verb: they are moved behind it. */
+function verbFirst(argv: readonly string[]): string[] {
+  const leading: string[] = []
+  let at = 0
+  for (; at < argv.length; at++) {
+    const word = argv[at] as string
+    if (word === '--home') leading.push(word, argv[++at] ?? '')
+    else if (word === '--json' || word.startsWith('--home=')) leading.push(word)
+    else break
+  }
+  return [...argv.slice(at), ...leading]
 }
 
 function makeProgram(terminal: Terminal): Command {

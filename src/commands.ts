@@ -8,7 +8,7 @@ import { beginDeletion, deleteChild, newChild, rename } from './family.ts'
 import { install } from './modules.ts'
 import { GROUP, readRuleset, readSelf, rulesets } from './pico.ts'
 import { parsePolicy } from './policy.ts'
-import type { Birth, Json, JsonObject, LoadedRuleset } from './ports.ts'
+import type { Birth, Json, JsonObject, Letter, LoadedRuleset } from './ports.ts'
 import { relocate } from './relocation.ts'
 import { code, type Run } from './run.ts'
 
@@ -117,6 +117,18 @@ export const commands: Readonly<Record<string, Command>> = {
   'didcomm.send': (run, { connection, type, body, thid }) => connections.sendMessage(run, text(connection), text(type), map(body), optional(thid)),
   /** Not the owner's: the engine, after a move of this pico or of its own address. */
   relocate: (run, { moved }) => relocate(run, moved === true),
+  /** Sends a letter that was given up once more, under its old id. */
+  'letter.retry'(run, { letter, id }) {
+    const { body, lane, report } = letter as unknown as Letter
+    run.letter(body, lane, report, text(id))
+    run.records.put('dead', text(id), undefined)
+    return { id: id ?? null }
+  },
+  'dead.rm'(run, { id }) {
+    if (run.records.get('dead', text(id)) === undefined) throw new RulesetFault('letter.unknown', 'there is no such dead letter')
+    run.records.put('dead', text(id), undefined)
+    return { id: id ?? null }
+  },
   /** Not the owner's: the driver gives the answer to a peer's query. */
   'pico-answer': (run, { threadId, answer }) => connections.answerQuery(run, text(threadId), map(answer)),
 }

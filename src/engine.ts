@@ -9,7 +9,7 @@ import { Custody } from './custody.ts'
 import { type Backoff, Dispatch, type Leaving } from './dispatch.ts'
 import { asPicoError, errorRow, isErrorCode, PicoError } from './errors.ts'
 import { Mailbox } from './mailbox.ts'
-import { Marks } from './marks.ts'
+import { type MarkFile, Marks } from './marks.ts'
 import type {
   Json,
   Letter,
@@ -81,6 +81,9 @@ export interface EngineOptions {
   /** Opens mail as it was received: on acceptance, and again after a restart. Must be safe to repeat. */
   readonly toStimulus: (picoId: PicoId, stored: Json) => Promise<Stimulus | Rejected>
   readonly facts: EngineFacts
+  /** Where it is noted what runs, for the case that the process dies of it: src/stores/mark-file.ts. Without one such a
+   *  record is tried again at every start. */
+  readonly mark?: MarkFile
   readonly limits?: Partial<EngineLimits>
   /** Version of what steps mean, kept in every commit. */
   readonly semantics?: string
@@ -146,7 +149,7 @@ export class Engine {
     this.registry = new Registry(store, vault)
     this.commit = new CommitQueue(store, clock, fault => this.dropAll(fault))
     this.alarms = new Alarms(clock, (picoId, found) => this.ring(picoId, found))
-    this.marks = new Marks(store, (name, value) => this.registry.namedWrite(name, value))
+    this.marks = new Marks(options.mark ?? NO_MARK, name => vault.engine.storeName(name))
     this.trials = {
       clock,
       random: options.random,
@@ -174,7 +177,7 @@ export class Engine {
   /** Opens the store and begins to serve; letters, mail and alarms left from before are taken up in the background. */
   async start(): Promise<void> {
     await this.store.open()
-    await this.marks.start(this.registry.named('mark'))
+    this.marks.start()
     this.state = 'running'
     this.dispatch.start()
     this.resuming = this.resume(true)
@@ -612,6 +615,18 @@ export class Engine {
       // A frozen pico hears of it where it wakes: the letter stays and leaves again from there.
       if (from.status !== 'destroying') return
     }
+    // A letter that was given up is a dead letter: visible, told to the rules, and the lane goes on (law L12).
+    if (how.outcome === 'undeliverable' && from.status === 'live') {
+      const { attempts, reason: code = 'letter.refused' } = how
+      const dead = { id, kind: 'letter', at: this.clock.now(), attempts, code, message: 'The letter was given up.', letter }
+      const also = [
+        { group: OWN.outbox, leaf: id, value: undefined },
+        { group: OWN.dead, leaf: id, value: dead as unknown as Json },
+      ]
+      const attrs = { id, kind: 'letter', attempts, code }
+      this.again(from.picoId, job({ kind: 'notice', domain: 'engine', name: 'dead_letter', attrs }, { also }))
+      return
+    }
     this.commit.trail([from.records.discard(OWN.outbox, id)])
     if (from.status === 'destroying' && from.lanes.size === 0) this.custody.erase(from)
   }
@@ -706,6 +721,8 @@ export class Engine {
 }
 
 const FIRST: Head = { seq: 0, epoch: 0, stimulus: null, at: 0, semantics: '1', rulesets: null, alarm: null, purged: 0 }
+
+const NO_MARK: MarkFile = { read: () => '', write: () => undefined }
 
 const TOO_DEEP: Answer = { error: { code: 'query.depth', message: 'Queries ask queries too deeply.' } }
 

@@ -189,6 +189,7 @@ export const errors = {
   'transport.unsupported': row('peer', 502, null, 'warn'),
   'transport.too_large': row('peer', 413),
   'letter.expired': row('machine', 504),
+  'letter.unknown': caller(404),
   'letter.refused': row('peer', 502),
 
   'wallet.locked': later('caller'),

@@ -394,6 +394,25 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
     return [...owner.around.logs(picoId, n ?? 200)] as Json
   },
   rejected: async (owner, args) => owner.around.refused(await on(owner, args)) as unknown as Json,
+  async 'dead.retry'(owner, args) {
+    const picoId = await on(owner, args)
+    const dead = await owner.engine.read(picoId, view => view.get(OWN.dead, args.id) as JsonObject | undefined)
+    if (dead === undefined) throw new PicoError('letter.unknown', 'there is no such dead letter')
+    if (dead.letter !== undefined) await owner.command(picoId, 'letter.retry', { id: args.id, letter: dead.letter })
+    else {
+      // What it does applies once under its old id; the entry goes when it was taken.
+      if (dead.stored !== undefined) await owner.engine.accept(picoId, dead.stored)
+      else await owner.engine.submit(picoId, dead.stimulus as unknown as Stimulus, 'accepted')
+      await owner.command(picoId, 'dead.rm', { id: args.id })
+    }
+    return deadRecord(args.id, dead)
+  },
+  async 'dead.rm'(owner, args) {
+    const picoId = await on(owner, args)
+    const dead = await owner.engine.read(picoId, view => view.get(OWN.dead, args.id) as JsonObject | undefined)
+    await owner.command(picoId, 'dead.rm', { id: args.id })
+    return deadRecord(args.id, dead ?? {})
+  },
   async 'dead.ls'(owner, args) {
     const picoId = await on(owner, args)
     return owner.engine.read(picoId, view => view.list(OWN.dead).map(([id, value]) => deadRecord(id, value as JsonObject)))

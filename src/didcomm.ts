@@ -15,7 +15,7 @@ import { readDidDocument } from '../wallet/did-document.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
 import { applyRelation, type Connection, facts, readConnection, writeConnection } from './connection-record.ts'
-import { drawDid, fromPrior, keepDocument, keepLong, keyReferences, resolverOf, sign, verify } from './identity.ts'
+import { drawDid, fromPrior, keepDocument, keepLong, keyReferences, ownDid, resolverOf, sign, verify } from './identity.ts'
 import { GROUP, readSelf, rulesets, writeSelf } from './pico.ts'
 import { allows } from './policy.ts'
 import type { Json, JsonObject, OpenedMessage, View } from './ports.ts'
@@ -258,6 +258,8 @@ interface Party {
   readonly sender: { readonly key: string; readonly did?: string }
   /** Under what the id is remembered (law L4). */
   readonly name: string
+  /** The DID known so far vouches for the sender's: this long form replaces it. */
+  readonly rotatesTo?: string
 }
 
 const reject = (reason: string, from?: string): Received => ({ rejected: { reason, ...(from === undefined ? {} : { from }) } })
@@ -275,7 +277,17 @@ export function receive(run: Run, opened: OpenedMessage): Received {
   if (isExpired(message, run.now)) return reject('message.expired', from)
   if (isStale(run, party.name, message)) return reject('message.stale', from)
   if (run.records.get(GROUP.seen(party.name), idKey(message.id)) !== undefined) return reject('message.duplicate', from)
-  return take(run, opened, message, party, purpose)
+  return take(run, opened, message, party.rotatesTo === undefined ? party : rotated(run, party, party.rotatesTo), purpose)
+}
+
+/** The connection goes on under the new DID, mail from the old one is a stranger's (DIDComm v2 "DID Rotation"). A second
+ *  connection under our same DID that the new DID had meanwhile is given up: it is the same peer. */
+function rotated(run: Run, party: Party, did: string): Party {
+  const old = party.connection as Connection
+  const double = connectionOf(run.records, shortForm(did))
+  if (double !== undefined && double.connectionId !== old.connectionId && double.myDid === old.myDid) applyRelation(run, { connectionId: double.connectionId, state: 'closed' })
+  const connection = applyRelation(run, { connectionId: old.connectionId, theirDid: { did, short: shortForm(did) } })
+  return { ...party, connection }
 }
 
 /** Past the number of ids that are kept, the sender's horizon rises: what was written before it may be a repetition. */
@@ -288,11 +300,12 @@ function isStale(run: Run, sender: string, message: Message): boolean {
 function whoSent(run: Run, opened: OpenedMessage, message: Message, purpose: { connectionId?: string; invitationId?: string }): Party | string {
   const { records } = run
   const sender = opened.sender as NonNullable<OpenedMessage['sender']>
-  const bound = purpose.connectionId === undefined ? undefined : readConnection(records, purpose.connectionId)
+  const own = purpose.connectionId === undefined ? undefined : readConnection(records, purpose.connectionId)
   if (opened.version === 'v1') {
     const verkey = fromBase58(sender.publicKey)
     if (verkey === undefined) return 'message.unauthenticated'
     const key = didKey('Ed25519', verkey)
+    const bound = purpose.connectionId === undefined ? amongPeers(records, opened.recipientKid, [key]) : own
     if (bound?.theirKeys.includes(sender.publicKey)) return { connection: bound, sender: { key, ...(bound.theirDid === null ? {} : { did: bound.theirDid }) }, name: bound.connectionId }
     if (bound !== undefined && bound.theirDid !== null) return 'message.sender_mismatch'
     const did = broughtDid(message)
@@ -302,13 +315,26 @@ function whoSent(run: Run, opened: OpenedMessage, message: Message, purpose: { c
   const did = shortForm(sender.did ?? '')
   if (did === '') return 'message.unauthenticated'
   const known = records.get(GROUP.peer, did) as string | undefined
-  if (bound !== undefined && known === bound.connectionId) return { connection: bound, sender: { key: sender.kid, did }, name: known }
   const prior = opened.fromPrior
+  const bound = purpose.connectionId === undefined ? amongPeers(records, opened.recipientKid, prior === undefined ? [did] : [shortForm(prior.iss), did]) : own
+  if (bound !== undefined && known === bound.connectionId) return { connection: bound, sender: { key: sender.kid, did }, name: known }
   const vouched = prior !== undefined && bound !== undefined && shortForm(prior.sub) === did && bound.theirDid !== null && records.get(GROUP.peer, shortForm(prior.iss)) === bound.connectionId
-  if (vouched) return { connection: bound, sender: { key: sender.kid, did }, name: bound.connectionId }
+  const standing = bound?.state === 'established' || bound?.state === 'responded'
+  if (vouched) return { connection: bound, sender: { key: sender.kid, did }, name: bound.connectionId, ...(standing ? { rotatesTo: sender.did ?? did } : {}) }
   if (bound !== undefined && bound.theirDid !== null && bound.state !== 'requested') return 'message.sender_mismatch'
   if (bound !== undefined && bound.state === 'requested' && prior === undefined && bound.theirDid !== null && bound.theirDid !== did) return 'message.sender_mismatch'
   return { connection: bound, sender: { key: sender.kid, did }, name: known ?? bound?.connectionId ?? did }
+}
+
+const connectionOf = (records: View, did: string): Connection | undefined => {
+  const known = records.get(GROUP.peer, did) as string | undefined
+  return known === undefined ? undefined : readConnection(records, known)
+}
+
+/** A key of a DID that several peers know is bound to none of them: the sender tells whose connection under it this is. */
+function amongPeers(records: View, recipientKid: string, senders: readonly string[]): Connection | undefined {
+  const ours = (connection: Connection | undefined) => connection?.myDid != null && ownDid(records, connection.myDid)?.recipients.includes(recipientKid) === true
+  return senders.map(did => connectionOf(records, did)).find(ours)
 }
 
 /** The DID that a v1 handshake message brings. */

@@ -8,6 +8,7 @@ import { Engine, type EngineLimits } from './engine.ts'
 import { asPicoError, errorRow, PicoError } from './errors.ts'
 import { Inbox } from './inbox.ts'
 import { Keyrings } from './keyrings.ts'
+import type { MarkFile } from './marks.ts'
 import { Moves } from './move.ts'
 import { Outbox } from './outbox.ts'
 import { Owner, type Waiting } from './owner.ts'
@@ -45,6 +46,8 @@ export interface NodeParts {
   /** Faults and notices of the engine, for the process's log: never what picos say. */
   readonly log: (record: JsonObject) => void
   readonly pause?: () => Promise<void>
+  /** Takes a forwarded envelope for a registered key that is no pico's here; false when it cannot be kept now. */
+  readonly passOn?: (next: string, envelope: Uint8Array, delay_ms: number) => Promise<boolean>
 }
 
 const LOGS_KEPT = 20_000
@@ -162,6 +165,7 @@ export class Node implements Agent {
       facts: this.facts(() => mail.did),
       ...(parts.limits === undefined ? {} : { limits: parts.limits }),
       ...(parts.pause === undefined ? {} : { pause: parts.pause }),
+      ...(parts.mark === undefined ? {} : { mark: parts.mark }),
     })
     const around = {
       engine: () => engine,
@@ -177,7 +181,7 @@ export class Node implements Agent {
       changed: (move: JsonObject) => this.emit({ kind: 'move', ...move }),
     }
     const moves = new Moves(around)
-    const mail = new OwnMail({ ...around, moves })
+    const mail = new OwnMail({ ...around, moves, ...(parts.passOn === undefined ? {} : { passOn: parts.passOn }) })
     const inbox = new Inbox({
       engine: () => this.open_?.engine ?? engine,
       keyrings: this.keyrings,

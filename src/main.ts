@@ -15,6 +15,7 @@ import { Node } from './node.ts'
 import type { Clock, JsonObject } from './ports.ts'
 import { readPassphraseFile } from './secret.ts'
 import { LevelStore } from './stores/level.ts'
+import { markFile } from './stores/mark-file.ts'
 import { parseAllowed } from './transports/address.ts'
 import { createClient } from './transports/client.ts'
 import { listenPublic } from './transports/http.ts'
@@ -79,6 +80,7 @@ export async function main(config: Config): Promise<void> {
     version: VERSION,
     home: config.home,
     limits: { queue: config.limits.queue, dedupe_days: config.limits.dedupe_days, dedupe_ids: config.limits.dedupe_ids },
+    mark: markFile(join(config.home, 'mark')),
     jsonDepth: config.limits.json_depth,
     addresses: () => addresses,
     log: say,

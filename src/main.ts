@@ -110,6 +110,7 @@ export async function main(config: Config): Promise<void> {
     process.once('SIGTERM', stop).once('SIGINT', stop)
     await greet(node, config, admin.link(), begun)
   } catch (thrown) {
+    if (!(thrown instanceof PicoError)) say({ level: 'error', code: 'engine.fault', message: 'start failed', stack: String((thrown as Error).stack) })
     await stopListeners()
     await node.close()
     throw asPicoError(thrown)

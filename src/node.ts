@@ -48,6 +48,8 @@ export interface NodeParts {
   readonly pause?: () => Promise<void>
   /** Takes a forwarded envelope for a registered key that is no pico's here; false when it cannot be kept now. */
   readonly passOn?: (next: string, envelope: Uint8Array, delay_ms: number) => Promise<boolean>
+  /** Where it is noted what runs, for the case that the process dies of it. */
+  readonly mark?: MarkFile
 }
 
 const LOGS_KEPT = 20_000

@@ -142,16 +142,20 @@ export class Custody {
 
   /** The commit of a move arrived here: mail for the pico is found and kept, nothing runs yet. */
   async hold(picoId: PicoId): Promise<void> {
-    if (this.expect(picoId, 'inert', 'frozen') === 'frozen') return
+    const { registry } = this.world
+    if (this.expect(picoId, 'inert', 'retired', 'frozen') === 'frozen') return
+    const { tombstone: _, ...registered } = registry.get(picoId) as Registered
+    const held: Registered = { ...registered, status: 'frozen' }
     await this.pinned(picoId, async resident => {
       const binds = await this.bindWrites(resident, true)
-      await this.write([...this.world.registry.statusWrites(picoId, 'frozen'), ...binds])
+      await this.write([...registry.put(held), ...binds])
     })
+    registry.putDone(held)
     await this.wakeAs(picoId, 'frozen')
   }
 
-  /** The pico lives here from now on, under `epoch`. */
-  async activate(picoId: PicoId, epoch: number): Promise<void> {
+  /** The pico lives here from now on, under `epoch`; `changes` come with it. */
+  async activate(picoId: PicoId, epoch: number, changes: readonly RecordChange[] = []): Promise<void> {
     const { registry, alarms } = this.world
     if (this.expect(picoId, 'inert', 'frozen', 'live') === 'live') return
     await this.pinned(picoId, async resident => {
@@ -161,7 +165,7 @@ export class Custody {
       await this.write([
         ...registry.statusWrites(picoId, 'live'),
         ...binds,
-        ...resident.records.prepare([change]),
+        ...resident.records.prepare([...changes, change]),
         ...alarms.writes(picoId, null, head.alarm),
       ])
     })

@@ -75,7 +75,7 @@ export async function main(config: Config): Promise<void> {
     rekey: (store, vault, secret) => rekey(config.home, store, vault, secret, Date.now()),
     walletFacts: async () => (await walletFacts(config.home)) ?? { kdf: 'none', rekeyedAt: '' },
     keyFileSecret: path => keyFile(path, true),
-    ...(config.passphraseFile || config.keyFile ? { standardSecret: async () => (await secretOf(config)) as Secret } : {}),
+    standardSecret: () => secretOf(config),
     builtins: join(installationFolder(), 'krl'),
     version: VERSION,
     home: config.home,

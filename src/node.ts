@@ -32,7 +32,7 @@ export interface NodeParts {
   readonly rekey?: (store: Store, vault: Vault, secret: Secret) => Promise<Vault>
   readonly walletFacts: () => Promise<{ kdf: string; rekeyedAt: string }>
   /** The secret for `wallet unlock` without a passphrase. */
-  readonly standardSecret?: () => Promise<Secret>
+  readonly standardSecret?: () => Promise<Secret | undefined>
   /** The secret a new key file holds. */
   readonly keyFileSecret?: (path: string) => Promise<Secret>
   /** Folder of the rulesets that every pico has. */
@@ -531,10 +531,11 @@ export class Node implements Agent {
   }
 
   private async unlockBy(args: JsonObject): Promise<Json> {
+    if (this.open_ !== undefined) return this.wallet()
     const { passphrase } = args
-    if (typeof passphrase === 'string') await this.unlock({ passphrase })
-    else if (this.parts.standardSecret) await this.unlock(await this.parts.standardSecret())
-    else throw new PicoError('wallet.passphrase', 'a passphrase is needed')
+    const secret = typeof passphrase === 'string' ? { passphrase } : await this.parts.standardSecret?.()
+    if (secret === undefined) throw new PicoError('wallet.passphrase', 'a passphrase is needed')
+    await this.unlock(secret)
     return this.wallet()
   }
 

@@ -35,14 +35,13 @@ const RULESETS = {
     name "Hello"
     version "1.2.0"
     shares count
-    configure using greeting = "Hello"
   }
   global {
     count = function(name) { name => ent:names.defaultsTo({}){name} | ent:n.defaultsTo(0) }
   }
   rule greet {
     select when echo hello name re#(.+)# setting(who)
-    send_directive("say", {"text": greeting + " " + who})
+    send_directive("say", {"text": meta:rulesetConfig{"greeting"} + " " + who})
     fired {
       ent:n := ent:n.defaultsTo(0) + 1
       ent:names{who} := ent:names{who}.defaultsTo(0) + 1
@@ -75,22 +74,11 @@ const faults = []
 let provoked = 0
 let shots = 0
 
-try {
-  await story()
-} catch (error) {
-  faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error))
-} finally {
-  for (const end of cleanups.reverse()) await end()
-}
-for (const fault of faults) console.error(fault)
-console.log(faults.length === 0 ? `console: all steps passed, ${shots} screenshots in test/ui/screenshots` : 'failed')
-process.exitCode = faults.length === 0 ? 0 : 1
-
 async function story() {
   const files = await serveRulesets()
+  const [engineA, engineB] = await Promise.all([startEngine('a'), startEngine('b')])
   const browser = await chromium.launch({ executablePath: browserPath, args: QUIET })
   cleanups.push(() => browser.close())
-  const [engineA, engineB] = await Promise.all([startEngine('a'), startEngine('b')])
   const a = await openConsole(browser, engineA, 'light')
   const b = await openConsole(browser, engineB, 'dark')
   const rootA = await onlyPico(a)
@@ -168,7 +156,7 @@ async function story() {
     await card.getByText('hello/count').waitFor()
     await shot(a, 'channels')
     await openTab(a, 'Testing')
-    await a.getByLabel('As').selectOption({ index: await optionOf(a, 'webhook') })
+    await a.getByLabel('As', { exact: true }).selectOption({ index: await optionOf(a, 'webhook') })
     const event = a.getByRole('form', { name: 'echo:hello' })
     await event.getByLabel('name').fill('Eve')
     provoked++
@@ -192,7 +180,7 @@ async function story() {
     await a.getByRole('button', { name: 'Done' }).click()
     await accept(b, rootB, url)
     await connection(b, 'the <b>lamp</b>').getByText('established').waitFor()
-    await a.getByText('established').waitFor()
+    await connection(a, rootB).getByText('established').waitFor()
     await b.getByRole('button', { name: /^Peer the <b>lamp/ }).waitFor()
     await shot(a, 'connected-a')
     await shot(b, 'connected-b')
@@ -202,10 +190,10 @@ async function story() {
     const there = connection(b, 'the <b>lamp</b>')
     await there.getByRole('button', { name: 'Ping' }).click()
     await there.getByText(/answered in \d/).waitFor()
-    await there.getByLabel('Message').fill('hello <i>lamp</i>')
+    await there.getByLabel('Message', { exact: true }).fill('hello <i>lamp</i>')
     await there.getByRole('button', { name: 'Send' }).click()
     await a.getByRole('list', { name: 'Messages' }).getByText('hello <i>lamp</i>').waitFor()
-    await a.getByLabel('Message').fill('hello yourself')
+    await a.getByLabel('Message', { exact: true }).fill('hello yourself')
     await a.getByRole('button', { name: 'Send' }).click()
     await there.getByText('hello yourself').waitFor()
     await shot(b, 'messages')
@@ -338,7 +326,7 @@ async function accept(page, pico, url) {
 }
 
 async function optionOf(page, text) {
-  const options = await page.getByLabel('As').locator('option').allInnerTexts()
+  const options = await page.getByLabel('As', { exact: true }).locator('option').allInnerTexts()
   return options.findIndex(option => option.includes(text))
 }
 
@@ -435,3 +423,14 @@ async function serveRulesets() {
   cleanups.push(() => server.close())
   return `http://127.0.0.1:${server.address().port}`
 }
+
+try {
+  await story()
+} catch (error) {
+  faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error))
+} finally {
+  for (const end of cleanups.reverse()) await end()
+}
+for (const fault of faults) console.error(fault)
+console.log(faults.length === 0 ? `console: all steps passed, ${shots} screenshots in test/ui/screenshots` : 'failed')
+process.exitCode = faults.length === 0 ? 0 : 1

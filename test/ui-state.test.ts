@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from '@jest/globals'
 import type { Json, JsonObject } from '../src/ports.ts'
-import { arrange, BOX, graphOf } from '../src/ui/graph.ts'
+import { arrange, BOX, graphOf, type Point } from '../src/ui/graph.ts'
 import { type Action, due, initial, LOG_LENGTH, type State, seen, update } from '../src/ui/state.ts'
 
 const run = (state: State, ...actions: Action[]) => actions.reduce(update, state)
@@ -158,6 +158,16 @@ describe('the log', () => {
   })
 })
 
+const overlapsOf = (places: ReadonlyMap<string, Point>) => {
+  const all = [...places]
+  return all.flatMap(([id, p], n) =>
+    all
+      .slice(n + 1)
+      .filter(([, q]) => Math.abs(p.x - q.x) < BOX.width && Math.abs(p.y - q.y) < BOX.height)
+      .map(([other]) => `${id} over ${other}`),
+  )
+}
+
 describe('the map', () => {
   const connection = (connectionId: string, myDid: string, theirDid: string | null, state = 'established') => ({
     connectionId,
@@ -193,16 +203,17 @@ describe('the map', () => {
     ])
   })
 
-  test('200 boxes are arranged without overlap; those that stand stay', () => {
+  test('200 boxes are arranged without overlap; those that stand or were dragged stay', () => {
     const all = [pico('a'), ...Array.from({ length: 199 }, (_, n) => pico(`p${n}`, n < 3 ? 'a' : `p${n % 3}`))]
     const places = arrange(graphOf(all, {}), new Map())
-    const points = [...places.values()]
-    const overlaps = points.flatMap((p, n) =>
-      points.slice(n + 1).filter(q => Math.abs(p.x - q.x) < BOX.width && Math.abs(p.y - q.y) < BOX.height),
-    )
-    expect(overlaps).toHaveLength(0)
+    expect(overlapsOf(places)).toEqual([])
     const more = arrange(graphOf([...all, pico('new', 'a')], {}), places)
     expect(more.size).toBe(201)
-    expect([...places].filter(([id, place]) => more.get(id)?.x !== place.x || more.get(id)?.y !== place.y)).toEqual([])
+    expect(overlapsOf(more)).toEqual([])
+    const few = arrange(graphOf([pico('a'), pico('b', 'a')], {}), new Map())
+    const grown = arrange(graphOf([pico('a'), pico('b', 'a'), pico('c', 'a')], {}), few)
+    expect([grown.get('a'), grown.get('b')]).toEqual([few.get('a'), few.get('b')])
+    const pinned = arrange(graphOf([...all, pico('new', 'a')], {}), places, new Set(['p7']))
+    expect(pinned.get('p7')).toEqual(places.get('p7'))
   })
 })

@@ -68,24 +68,26 @@ function One({ pico, connection }: OneProps) {
       <p className="muted">
         {role}, DIDComm {version}
       </p>
-      <dl>
-        {myDid !== null && (
-          <>
-            <dt>Here</dt>
-            <dd>
-              <Copy value={myDid} what="own DID" shown={short(myDid, 20, 6)} />
-            </dd>
-          </>
-        )}
-        {theirDid !== null && (
-          <>
-            <dt>There</dt>
-            <dd>
-              <Copy value={theirDid} what="DID of the peer" shown={short(theirDid, 20, 6)} />
-            </dd>
-          </>
-        )}
-      </dl>
+      {(myDid ?? theirDid) !== null && (
+        <dl>
+          {myDid !== null && (
+            <>
+              <dt>Here</dt>
+              <dd>
+                <Copy value={myDid} what="own DID" shown={short(myDid, 20, 6)} />
+              </dd>
+            </>
+          )}
+          {theirDid !== null && (
+            <>
+              <dt>There</dt>
+              <dd>
+                <Copy value={theirDid} what="DID of the peer" shown={short(theirDid, 20, 6)} />
+              </dd>
+            </>
+          )}
+        </dl>
+      )}
       <Buttons pico={pico} connection={connection} />
       {state === 'established' && <Messages pico={pico} connection={connection} />}
       {state !== 'closed' && state !== 'failed' && <Allowed pico={pico} connection={connection} />}

@@ -101,34 +101,53 @@ interface Body {
   fy?: number
 }
 
-/** Places for all nodes; those in `placed` keep theirs. Same input, same picture. */
-export function arrange(graph: Graph, placed: ReadonlyMap<string, Point>): Map<string, Point> {
-  const bodies = new Map<string, Body>()
-  const origin = new Map(graph.edges.map(edge => [edge.to, edge.from]))
-  for (const [n, { id, depth }] of graph.nodes.entries()) bodies.set(id, start(id, depth, n))
-  if ([...bodies.values()].some(body => body.fx === undefined)) settle(graph, [...bodies.values()])
-  return new Map([...bodies].map(([id, { x, y }]) => [id, { x: Math.round(x), y: Math.round(y / STRETCH) }]))
+/** More new boxes than this at once are given room by all. */
+const FEW = 4
 
-  function start(id: string, depth: number, n: number): Body {
-    const known = placed.get(id)
-    if (known !== undefined) {
-      const y = known.y * STRETCH
-      return { id, depth, x: known.x, y, fx: known.x, fy: y }
-    }
-    const near = bodies.get(origin.get(id) ?? '') ?? { x: 0, y: 0 }
-    const away = 100 + 4 * Math.sqrt(n)
-    return {
-      id,
-      depth,
-      x: near.x + away * Math.cos(n * GOLDEN_ANGLE),
-      y: near.y + 60 + away * Math.sin(n * GOLDEN_ANGLE),
-    }
-  }
+/** Places for all nodes. What is `placed` stays there as long as the new ones find room beside it; else all but the
+ *  `pinned` make room, from where they stand. Same input, same picture. */
+export function arrange(
+  graph: Graph,
+  placed: ReadonlyMap<string, Point>,
+  pinned: ReadonlySet<string> = new Set(),
+): Map<string, Point> {
+  const fresh = graph.nodes.filter(node => !placed.has(node.id))
+  if (fresh.length > 0 && (placed.size === 0 || fresh.length > FEW)) return settle(graph, placed, pinned)
+  const calm = settle(graph, placed, new Set(placed.keys()))
+  return fresh.some(node => isCrowded(node.id, calm)) ? settle(graph, placed, pinned) : calm
 }
 
-function settle(graph: Graph, bodies: Body[]): void {
+function isCrowded(id: string, places: ReadonlyMap<string, Point>): boolean {
+  const { x, y } = places.get(id)!
+  return [...places].some(
+    ([other, place]) => other !== id && Math.abs(place.x - x) < BOX.width && Math.abs(place.y - y) < BOX.height,
+  )
+}
+
+function settle(graph: Graph, placed: ReadonlyMap<string, Point>, fixed: ReadonlySet<string>): Map<string, Point> {
+  const bodies = startingPlaces(graph, placed, fixed)
+  if (bodies.some(body => body.fx === undefined)) move(graph, bodies)
+  return new Map(bodies.map(({ id, x, y }) => [id, { x: Math.round(x), y: Math.round(y / STRETCH) }]))
+}
+
+/** New boxes begin around the one they hang on. */
+function startingPlaces(graph: Graph, placed: ReadonlyMap<string, Point>, fixed: ReadonlySet<string>): Body[] {
+  const bodies = new Map<string, Body>()
+  const origin = new Map(graph.edges.map(edge => [edge.to, edge.from]))
+  for (const [n, { id, depth }] of graph.nodes.entries()) {
+    const known = placed.get(id)
+    const near = bodies.get(origin.get(id) ?? '') ?? { x: 0, y: 0 }
+    const away = 100 + 4 * Math.sqrt(n)
+    const x = known?.x ?? near.x + away * Math.cos(n * GOLDEN_ANGLE)
+    const y = known === undefined ? near.y + 60 + away * Math.sin(n * GOLDEN_ANGLE) : known.y * STRETCH
+    bodies.set(id, { id, depth, x, y, ...(known !== undefined && fixed.has(id) ? { fx: x, fy: y } : {}) })
+  }
+  return [...bodies.values()]
+}
+
+function move(graph: Graph, bodies: Body[]): void {
   const links = graph.edges.map(({ from, to, kind }) => ({ source: from, target: to, kind }))
-  const ticks = Math.round(Math.min(300, Math.max(60, 30_000 / bodies.length)))
+  const ticks = Math.round(Math.min(300, Math.max(50, 20_000 / bodies.length)))
   forceSimulation(bodies)
     .stop()
     .force(

@@ -139,13 +139,15 @@ type Move = (id: string, dx: number, dy: number) => void
 /** Where the boxes stand: arranged when the graph changes, and wherever they were dragged to. */
 function usePlaces(graph: Graph): [ReadonlyMap<string, Point>, Move] {
   const places = useRef<ReadonlyMap<string, Point>>(new Map())
+  const dragged = useRef(new Set<string>())
   const [, redraw] = useState(0)
   useMemo(() => {
-    places.current = arrange(graph, places.current)
+    places.current = arrange(graph, places.current, dragged.current)
   }, [graph])
   const [move] = useState<Move>(() => (id: string, dx: number, dy: number) => {
     const place = places.current.get(id)
     if (place === undefined) return
+    dragged.current.add(id)
     places.current = new Map(places.current).set(id, { x: place.x + dx, y: place.y + dy })
     redraw(n => n + 1)
   })
@@ -234,8 +236,8 @@ interface BoxProps {
 }
 
 const { width: W, height: H } = BOX
-/** Letters of a label that fit. */
-const LETTERS = 15
+/** Letters of a label that fit; a dot stands before a peer's. */
+const LETTERS = { pico: 15, peer: 12 } as const
 /** A peer's box is open where the rest of it is: elsewhere. */
 const HALF = `M${W / 2 - 12} ${-H / 2}H${-W / 2 + 4}q-4 0 -4 4V${H / 2 - 4}q0 4 4 4H${W / 2 - 12}`
 
@@ -271,7 +273,7 @@ const Box = memo(function Box({ node, place, scale, selected, faint, onOpen, onM
         <rect x={-W / 2} y={-H / 2} width={W} height={H} rx={5} />
       )}
       <text x={peer ? -W / 2 + 24 : 0} dy="0.35em" textAnchor={peer ? 'start' : 'middle'}>
-        {node.label.length > LETTERS ? `${node.label.slice(0, LETTERS - 1)}…` : node.label}
+        {node.label.length > LETTERS[node.kind] ? `${node.label.slice(0, LETTERS[node.kind] - 1)}…` : node.label}
       </text>
       <title>{label}</title>
     </g>

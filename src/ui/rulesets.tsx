@@ -11,11 +11,18 @@ export function Rulesets({ pico }: { readonly pico: Pico }) {
     <>
       <Install pico={pico} />
       <Known<readonly Ruleset[]> room="rulesets" picoId={pico.picoId}>
-        {rulesets => rulesets.map(ruleset => <One key={ruleset.rid} pico={pico} ruleset={ruleset} />)}
+        {rulesets =>
+          [...rulesets.filter(one => !isBuiltin(one)), ...rulesets.filter(isBuiltin)].map(ruleset => (
+            <One key={ruleset.rid} pico={pico} ruleset={ruleset} />
+          ))
+        }
       </Known>
     </>
   )
 }
+
+/** Comes with the engine and is in every pico: nothing to fetch, nothing to take away. */
+const isBuiltin = (ruleset: Ruleset) => ruleset.url.startsWith('picomesh:')
 
 const touchedBy = (picoId: string) => [keyOf('rulesets', picoId), keyOf('testing', picoId), keyOf('state', picoId)]
 
@@ -74,26 +81,30 @@ function One({ pico, ruleset }: { pico: Pico; ruleset: Ruleset }) {
         </dd>
       </dl>
       {config && Object.keys(config).length > 0 && <Tree name="config" value={config} />}
-      <div className="buttons">
-        <button
-          type="button"
-          disabled={flushed.busy}
-          onClick={() => act(flush, 'ruleset.flush', { target: rid }, { touched })}
-        >
-          Flush
-        </button>
-        <Confirm
-          label="Uninstall"
-          form={remove}
-          question={`Uninstall ${rid}?`}
-          onYes={() => act(remove, 'ruleset.rm', { pico: pico.picoId, rid }, { touched })}
-        />
-        {flushed.answer !== undefined && !flushed.busy && (
-          <span className="muted" role="status">
-            fetched and compiled anew
-          </span>
-        )}
-      </div>
+      {isBuiltin(ruleset) ? (
+        <p className="muted">Comes with the engine: every pico has it.</p>
+      ) : (
+        <div className="buttons">
+          <button
+            type="button"
+            disabled={flushed.busy}
+            onClick={() => act(flush, 'ruleset.flush', { target: rid }, { touched })}
+          >
+            Flush
+          </button>
+          <Confirm
+            label="Uninstall"
+            form={remove}
+            question={`Uninstall ${rid}?`}
+            onYes={() => act(remove, 'ruleset.rm', { pico: pico.picoId, rid }, { touched })}
+          />
+          {flushed.answer !== undefined && !flushed.busy && (
+            <span className="muted" role="status">
+              fetched and compiled anew
+            </span>
+          )}
+        </div>
+      )}
       <FaultBox fault={flushed.fault} />
     </section>
   )

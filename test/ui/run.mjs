@@ -255,6 +255,7 @@ async function story() {
     await makeMany(a, rootA)
     await a.getByText(`${MANY} picos`).waitFor()
     await box(a, `p${MANY - 2}`).waitFor()
+    await a.getByRole('button', { name: 'Fit' }).click()
     await a.waitForTimeout(500)
     const worst_ms = await longestFrame(a)
     await shot(a, 'many')

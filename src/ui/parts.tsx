@@ -220,7 +220,7 @@ export function Copy({ value, what, shown }: { value: string; what: string; show
 
 /** The first and last characters of something long. */
 export function short(value: string, head = 16, tail = 6): string {
-  return value.length <= head + tail + 1 ? value : `${value.slice(0, head)}…${value.slice(-tail)}`
+  return value.length <= head + tail + 1 ? value : `${value.slice(0, head)}…${value.slice(value.length - tail)}`
 }
 
 /** A QR code (ISO/IEC 18004), level L, with the quiet zone of four modules. */

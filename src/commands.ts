@@ -10,7 +10,7 @@ import { GROUP, readRuleset, readSelf, rulesets } from './pico.ts'
 import { parsePolicy } from './policy.ts'
 import type { Birth, Json, JsonObject, Letter, LoadedRuleset } from './ports.ts'
 import { relocate } from './relocation.ts'
-import { code, type Run } from './run.ts'
+import { code, EffectFault, type Run } from './run.ts'
 
 type Command = (run: Run, args: JsonObject) => JsonObject
 
@@ -21,7 +21,7 @@ const map = (value: Json | undefined): JsonObject => (value !== null && typeof v
 function load(run: Run, url: string, fresh: boolean): LoadedRuleset {
   const installed = Object.fromEntries(rulesets(run.records).map(r => [r.rid, r.hash]))
   const answer = run.ask({ kind: 'ruleset', url, fresh, owner: true, installed })
-  if ('error' in answer) throw new RulesetFault(answer.error.code, answer.error.message)
+  if ('error' in answer) throw new EffectFault(answer.error)
   return answer.value as unknown as LoadedRuleset
 }
 

@@ -72,7 +72,9 @@ export interface HttpRequest {
 }
 
 /** An awaited effect's recorded result. `error` is a value the rule sees, never an exception of the engine. */
-export type Answer = { readonly value: Json } | { readonly error: { readonly code: string; readonly message: string } }
+export type Answer =
+  | { readonly value: Json }
+  | { readonly error: { readonly code: string; readonly message: string; readonly place?: JsonObject } }
 
 /** The value of a `ruleset` effect. */
 export interface LoadedRuleset {

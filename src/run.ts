@@ -2,7 +2,7 @@
 // One run of one step: what was drawn, asked, written and is to be sent so far. Everything nondeterministic comes
 // from `given`; a run that lacks an answer ends by throwing Need and is run again from the start (DESIGN 4, Effects).
 
-import type { Budget, CompiledRuleset } from '../krl/types.ts'
+import { type Budget, type CompiledRuleset, RulesetFault } from '../krl/types.ts'
 import { base64url, hex } from '../wallet/bytes.ts'
 import type { Directive, PicoEvent } from './event.ts'
 import { jcsHash } from './hash.ts'
@@ -21,7 +21,8 @@ import {
 
 /** Limits of one step (law L8). */
 export const LIMIT = {
-  steps: 20_000_000,
+  /** About a tenth of a second. */
+  steps: 4_000_000,
   depth: 400,
   size: 64 * 1024 * 1024,
   raised: 1_000,
@@ -33,6 +34,15 @@ export const LIMIT = {
 } as const
 
 const DAY = 24 * 3600 * 1000
+
+/** An effect's error as a fault of the step that asked, with the place that the effect named. */
+export class EffectFault extends RulesetFault {
+  readonly details: JsonObject
+  constructor({ code, message, place }: { code: string; message: string; place?: JsonObject }) {
+    super(code, message)
+    this.details = place ?? {}
+  }
+}
 
 type Recorded = { request: Effect; answer: Answer }
 

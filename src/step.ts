@@ -21,7 +21,7 @@ import {
   type Stimulus,
 } from './ports.ts'
 import { callShared, LocatedFault, settle } from './ruleset.ts'
-import { LIMIT, Run } from './run.ts'
+import { EffectFault, LIMIT, Run } from './run.ts'
 import { clearTimer, dueTimers, nextAlarm, nextRun, putJob, removeJob } from './schedule.ts'
 
 const KEPT_ANSWER_BYTES = 16 * 1024
@@ -247,7 +247,7 @@ function ownerCommand(run: Run, stimulus: Extract<Stimulus, { kind: 'command' }>
   try {
     result = command(run, args)
   } catch (error) {
-    if (error instanceof RulesetFault) return nothing(run, refusal(error.code, error.message))
+    if (error instanceof RulesetFault) return nothing(run, refusal(error.code, error.message, error instanceof EffectFault ? error.details : {}))
     throw error
   }
   if ('error' in result) return nothing(run, result)

@@ -4,7 +4,7 @@
 import type { Sealer } from '../wallet/vault.ts'
 import type { PicoError } from './errors.ts'
 import { asPicoError } from './errors.ts'
-import type { Answer, Clock, Effect, EngineFacts, Given, Random, World } from './ports.ts'
+import type { Answer, Clock, Effect, EngineFacts, Given, JsonObject, Random, World } from './ports.ts'
 import type { PicoRecords } from './records.ts'
 
 export interface TrialLimits {
@@ -101,7 +101,8 @@ const LATE: Answer = { error: { code: 'effect.timeout', message: 'No answer came
 const REFUSED: Answer = { error: { code: 'effect.reruns', message: 'The step asked for too many answers.' } }
 
 /** A fault as a value that rules and callers see. */
-export const errorValue = (fault: PicoError): { code: string; message: string } => ({
+export const errorValue = (fault: PicoError): { code: string; message: string; place?: JsonObject } => ({
   code: fault.code,
   message: fault.message,
+  ...(fault.place === undefined ? {} : { place: { ...fault.place } }),
 })

@@ -1,0 +1,245 @@
+// What rules may rely on: one commit per step, a fault that keeps nothing, queries that change nothing, large maps by
+// entry, schedules, channels, children (DESIGN 4; krl-readings).
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { LabEngine, logged, served, unserve, until } from './lab.ts'
+
+const COUNTER = `ruleset test.counter {
+  meta { shares both, errors, whole, one, size, order, kids, jobs, fib }
+  global {
+    both = function() { {"a": ent:a, "b": ent:b} }
+    errors = function() { ent:errors }
+    whole = function() { ent:map }
+    one = function(k) { ent:map{[k]} }
+    size = function() { ent:map.keys().length() }
+    order = function() { ent:map.keys().slice(0, 2) }
+    kids = function() { ctx:children.length() }
+    jobs = function() { schedule:list().length() }
+    fib = function(n) { n < 2 => n | fib(n - 1) + fib(n - 2) }
+    endless = function(n) { endless(n + 1) }
+  }
+  rule count { select when test count
+    fired { ent:a := ent:a.defaultsTo(0) + 1; ent:b := ent:b.defaultsTo(0) + 1 } }
+  rule half { select when test half
+    fired { ent:a := 100; raise test event "second_half"; } }
+  rule second_half { select when test second_half
+    pre { x = endless(1) }
+    fired { ent:b := x } }
+  rule watch { select when system error
+    fired { ent:errors := ent:errors.defaultsTo([]).append([event:attrs]) } }
+  rule forever { select when test forever
+    fired { raise test event "forever" } }
+  rule fill { select when test fill
+    pre { n = event:attr("n").as("Number") }
+    fired { ent:map := 1.range(n).reduce(function(m, i) { m.put("k" + i, {"value": i, "text": "some words to make it longer"}) }, {}) } }
+  rule put { select when test put
+    fired { ent:map{[event:attr("k")]} := event:attr("v") } }
+  rule drop { select when test drop
+    fired { clear ent:map{[event:attr("k")]} } }
+  rule again { select when test again
+    fired { ent:map := ent:map.put(["k1", "value"], "changed") } }
+  rule soon { select when test soon
+    fired { schedule test event "count" at time:add(time:now(), {"seconds": 0.05}) } }
+  rule often { select when test often
+    fired { schedule test event "count" repeat "*/1 * * * * *" setting(id); ent:job := id } }
+  rule stop { select when test stop
+    schedule:remove(ent:job{"id"}) }
+  rule sequence { select when test one before test two
+    send_directive("both came", {}) }
+}`
+
+let engine: LabEngine
+const RID = 'test.counter'
+const ask = (name: string, args = {}) => engine.query('lab', RID, name, args)
+
+beforeAll(async () => {
+  engine = await LabEngine.start()
+  await engine.pico('lab', COUNTER)
+})
+afterAll(async () => {
+  await engine.close()
+  unserve()
+})
+
+describe('a step', () => {
+  test('writes all that its rules set', async () => {
+    const answer = await engine.event('lab', 'test', 'count')
+    expect(answer).toMatchObject({ directives: [] })
+    expect(await ask('both')).toEqual({ a: 1, b: 1 })
+  })
+
+  test('that faults keeps nothing of its rules and raises system:error with the place', async () => {
+    const code = await engine.refusal('event', { pico: 'lab', domain: 'test', type: 'half', attrs: {}, wait: true })
+    expect(code).toBe('ruleset.depth')
+    expect(await ask('both')).toEqual({ a: 1, b: 1 })
+    const errors = await until('system:error', () => ask('errors'))
+    expect(errors).toHaveLength(1)
+    expect(errors[0]).toMatchObject({ rid: RID, rule: 'second_half', code: 'ruleset.depth', level: 'error' })
+    expect(errors[0].line).toBeGreaterThan(10)
+  })
+
+  test('that never settles is stopped and leaves the pico usable', async () => {
+    const code = await engine.refusal('event', { pico: 'lab', domain: 'test', type: 'forever', attrs: {}, wait: true })
+    expect(code).toBe('ruleset.budget')
+    await engine.event('lab', 'test', 'count')
+    expect(await ask('both')).toEqual({ a: 2, b: 2 })
+  })
+
+  test('applies once per id and keeps its answer', async () => {
+    const first = await engine.verb('event', { pico: 'lab', domain: 'test', type: 'count', attrs: {}, id: 'once', wait: true })
+    const again = await engine.verb('event', { pico: 'lab', domain: 'test', type: 'count', attrs: {}, id: 'once', wait: true })
+    expect(again).toEqual(first)
+    expect(await ask('both')).toEqual({ a: 3, b: 3 })
+  })
+
+  test('keeps progress of event expressions between events', async () => {
+    expect((await engine.event('lab', 'test', 'one')).directives).toEqual([])
+    expect((await engine.event('lab', 'test', 'two')).directives).toMatchObject([{ name: 'both came' }])
+    expect((await engine.event('lab', 'test', 'two')).directives).toEqual([])
+  })
+})
+
+describe('a query', () => {
+  test('computes within its budget and is stopped beyond it', async () => {
+    expect(await ask('fib', { n: 15 })).toBe(610)
+    expect(await engine.refusal('query', { pico: 'lab', rid: RID, name: 'fib', args: { n: 60 } })).toBe('ruleset.budget')
+  }, 20_000)
+
+  test('reaches shared functions only', async () => {
+    expect(await engine.refusal('query', { pico: 'lab', rid: RID, name: 'endless', args: {} })).toBe('query.unknown')
+    expect(await engine.refusal('query', { pico: 'lab', rid: 'no.such', name: 'x', args: {} })).toBe('ruleset.unknown')
+  })
+})
+
+describe('a map variable', () => {
+  test('keeps its order and its entries whatever its size', async () => {
+    await engine.event('lab', 'test', 'fill', { n: 500 })
+    expect(await ask('size')).toBe(500)
+    expect(await ask('order')).toEqual(['k1', 'k2', 'k3'])
+    expect(await ask('one', { k: 'k77' })).toMatchObject({ value: 77 })
+  })
+
+  test('is written entry by entry once it is large', async () => {
+    const seen: number[] = []
+    const stop = engine.node.engine.on('committed', event => seen.push(event.groups.filter(g => g.startsWith('var/')).length))
+    await engine.event('lab', 'test', 'put', { k: 'k3', v: 'three' })
+    await engine.event('lab', 'test', 'drop', { k: 'k4' })
+    await engine.event('lab', 'test', 'again')
+    stop()
+    expect(await ask('one', { k: 'k3' })).toBe('three')
+    expect(await ask('one', { k: 'k4' })).toBeNull()
+    expect(await ask('one', { k: 'k1' })).toMatchObject({ value: 'changed' })
+    expect(await ask('size')).toBe(499)
+    expect(seen.length).toBeGreaterThanOrEqual(3)
+  })
+
+  test('assigned whole and small again is one value', async () => {
+    await engine.event('lab', 'test', 'fill', { n: 2 })
+    expect(await ask('whole')).toMatchObject({ k1: { value: 1 }, k2: { value: 2 } })
+    expect(await ask('size')).toBe(2)
+  })
+})
+
+describe('schedules', () => {
+  test('a job at a time fires once', async () => {
+    const before = await ask('both')
+    await engine.event('lab', 'test', 'soon')
+    expect(await ask('jobs')).toBe(1)
+    await until('the scheduled event', async () => (await ask('both')).a === before.a + 1)
+    expect(await ask('jobs')).toBe(0)
+  })
+
+  test('a repeating job fires until it is removed', async () => {
+    const before = await ask('both')
+    await engine.event('lab', 'test', 'often')
+    await until('the first turn', async () => (await ask('both')).a > before.a)
+    await engine.event('lab', 'test', 'stop')
+    expect(await ask('jobs')).toBe(0)
+  })
+})
+
+describe('channels', () => {
+  test('let pass what their policy allows, by HTTP status', async () => {
+    const { eci } = await engine.verb('channel.new', { pico: 'lab', tags: ['t'], events: 'test:count', queries: `${RID}/both` })
+    const status = async (path: string) => (await fetch(`${engine.url}/c/${eci}/${path}`)).status
+    expect(await status('event-wait/test/count')).toBe(200)
+    expect(await status('event-wait/test/half')).toBe(403)
+    expect(await status(`query/${RID}/both`)).toBe(200)
+    expect(await status(`query/${RID}/errors`)).toBe(403)
+    expect((await fetch(`${engine.url}/c/nope/query/${RID}/both`)).status).toBe(404)
+    await engine.verb('channel.rm', { pico: 'lab', eci })
+    expect(await status(`query/${RID}/both`)).toBe(404)
+  })
+
+  test('repeat an answer under the same Idempotency-Key and refuse another body', async () => {
+    const { eci } = await engine.verb('channel.new', { pico: 'lab', tags: ['t2'], events: 'test:*', queries: '' })
+    const send = (body: object) =>
+      fetch(`${engine.url}/c/${eci}/event-wait/test/count`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'idempotency-key': 'k1' },
+        body: JSON.stringify(body),
+      })
+    const before = (await ask('both')).a
+    const first = await (await send({ x: 1 })).json()
+    expect(await (await send({ x: 1 })).json()).toEqual(first)
+    expect((await send({ x: 2 })).status).toBe(422)
+    expect((await ask('both')).a).toBe(before + 1)
+  })
+})
+
+describe('children', () => {
+  test('are born ready, listed, renamed and deleted with their own', async () => {
+    const kid = await engine.verb('pico.new', { name: 'kid', parent: 'lab' })
+    await engine.verb('pico.new', { name: 'grandkid', parent: 'kid' })
+    expect(await ask('kids')).toBe(1)
+    expect(await engine.query('lab', 'io.picolabs.wrangler', 'children')).toMatchObject([{ name: 'kid' }])
+    await engine.verb('pico.rename', { pico: 'kid', name: 'youth' })
+    await until('the parent knows the new name', async () => {
+      const [child] = await engine.query('lab', 'io.picolabs.wrangler', 'children')
+      return child.name === 'youth'
+    })
+    const { removed } = await engine.verb('pico.rm', { pico: kid.picoId })
+    expect(removed).toHaveLength(2)
+    expect(await ask('kids')).toBe(0)
+    expect(await engine.refusal('pico.show', { pico: kid.picoId })).toBe('pico.unknown')
+  })
+
+  test('are made by Wrangler’s event, and their parent hears of it', async () => {
+    const { eci } = await engine.verb('channel.new', { pico: 'lab', tags: ['w'], events: 'wrangler:*', queries: '' })
+    await fetch(`${engine.url}/c/${eci}/event-wait/wrangler/new_child_request?name=by-event`)
+    await until('the child', async () => {
+      const [child] = await engine.query('lab', 'io.picolabs.wrangler', 'children')
+      return child?.name === 'by-event'
+    })
+    await fetch(`${engine.url}/c/${eci}/event-wait/wrangler/child_deletion_request?eci=${(await engine.query('lab', 'io.picolabs.wrangler', 'children'))[0].eci}`)
+    await until('the child is gone', async () => (await ask('kids')) === 0)
+  })
+})
+
+describe('rulesets', () => {
+  test('that do not compile are refused with every place, and nothing is installed', async () => {
+    const url = await served('ruleset test.broken { rule a { select when a b fired { ent:x := nothere } } }')
+    const refused = await engine.verb('ruleset.install', { pico: 'lab', url }).catch(error => error)
+    expect(refused).toMatchObject({ code: 'ruleset.invalid' })
+    expect(refused.place).toMatchObject({ line: 1, url })
+    expect((await engine.verb('ruleset.ls', { pico: 'lab' })).map((r: { rid: string }) => r.rid)).not.toContain('test.broken')
+  })
+
+  test('use modules that lie beside them', async () => {
+    await served('ruleset test.module { meta { provides double, base configure using base = 1 } global { double = function(x) { x * 2 + base } } }')
+    await engine.pico('user', 'ruleset test.user { meta { use module test.module alias m with base = 5 shares four } global { four = function() { m:double(2) } } }')
+    expect(await engine.query('user', 'test.user', 'four')).toBe(9)
+  })
+
+  test('whose module is nowhere say where it was looked for', async () => {
+    const url = await served('ruleset test.lonely { meta { use module test.nowhere alias n } }')
+    const refused = await engine.verb('ruleset.install', { pico: 'lab', url }).catch(error => error)
+    expect(refused.code).toBe('ruleset.missing')
+    expect(refused.message).toMatch(/not installed.*not known.*test\.nowhere\.krl/)
+  })
+
+  test('are logged when they select', async () => {
+    const log = (await logged(engine, 'lab')) as { code: string; rule?: string }[]
+    expect(log.some(record => record.code === 'rule.selected' && record.rule === 'count')).toBe(true)
+  })
+})

@@ -59,33 +59,17 @@ export class EngineProcess {
 
   /** Resolves when the engine is ready. Throws, with what it wrote, when it ends before or takes longer than 20 s. */
   static async start(options: EngineOptions): Promise<EngineProcess> {
-    const { home, port, baseUrl, log = 'silent', cli = CLI, under = [] } = options
-    // A killed engine leaves its file; the new one's is the one that appears.
-    await rm(join(home, 'engine.json'), { force: true })
-    const [program, ...args] = [...under, process.execPath, '--enable-source-maps', cli, 'start']
-    const env = {
-      ...process.env,
-      NODE_OPTIONS: '',
-      PICOMESH_HOME: home,
-      PORT: String(port),
-      PICOMESH_ADMIN_PORT: '0',
-      PICOMESH_LOG: log,
-      ...(baseUrl === undefined ? {} : { PICOMESH_BASE_URL: baseUrl }),
-    }
-    const child = spawn(program as string, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
-    running.add(child)
-    const written: string[] = []
-    child.stdout?.on('data', chunk => written.push(String(chunk)))
-    child.stderr?.on('data', chunk => written.push(String(chunk)))
-    const ended = new Promise<number | string>((resolve, reject) => {
-      child.once('error', reject)
-      child.once('close', (code, signal) => {
-        running.delete(child)
-        resolve(code ?? signal ?? 'unknown')
-      })
-    })
-    const file = await readyFile(home, ended, written)
+    const { child, ended, written } = await launch(options)
+    const file = await readyFile(options.home, ended, written)
     return new EngineProcess(options, file, child, ended, written)
+  }
+
+  /** Starts one and kills it after so long, ready or not. */
+  static async startAndKill(options: EngineOptions, ms: number): Promise<void> {
+    const { child, ended } = await launch(options)
+    await sleep(ms)
+    child.kill('SIGKILL')
+    await ended
   }
 
   get url(): string {
@@ -136,6 +120,47 @@ export class EngineProcess {
       this.child.kill(signal)
     }
   }
+}
+
+interface Launched {
+  readonly child: ChildProcess
+  readonly ended: Promise<number | string>
+  readonly written: string[]
+}
+
+async function launch({
+  home,
+  port,
+  baseUrl,
+  log = 'silent',
+  cli = CLI,
+  under = [],
+}: EngineOptions): Promise<Launched> {
+  // A killed engine leaves its file; the new one's is the one that appears.
+  await rm(join(home, 'engine.json'), { force: true })
+  const [program, ...args] = [...under, process.execPath, '--enable-source-maps', cli, 'start']
+  const env = {
+    ...process.env,
+    NODE_OPTIONS: '',
+    PICOMESH_HOME: home,
+    PORT: String(port),
+    PICOMESH_ADMIN_PORT: '0',
+    PICOMESH_LOG: log,
+    ...(baseUrl === undefined ? {} : { PICOMESH_BASE_URL: baseUrl }),
+  }
+  const child = spawn(program as string, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  running.add(child)
+  const written: string[] = []
+  child.stdout?.on('data', chunk => written.push(String(chunk)))
+  child.stderr?.on('data', chunk => written.push(String(chunk)))
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => {
+      running.delete(child)
+      resolve(code ?? signal ?? 'unknown')
+    })
+  })
+  return { child, ended, written }
 }
 
 async function readyFile(home: string, ended: Promise<number | string>, written: string[]): Promise<EngineFile> {

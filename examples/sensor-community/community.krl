@@ -5,7 +5,7 @@ ruleset picomesh.sensor_community {
     name "Sensor community"
     description <<Makes sensors as children, keeps their last readings, passes violations on to a watcher elsewhere>>
     author "Picomesh"
-    shares sensors, lastTemperatures, violations, remarks, delivered, __testing
+    shares sensors, lastTemperatures, violations, remarks, __testing
   }
 
   global {
@@ -14,8 +14,7 @@ ruleset picomesh.sensor_community {
         {"name": "sensors", "args": []},
         {"name": "lastTemperatures", "args": []},
         {"name": "violations", "args": []},
-        {"name": "remarks", "args": []},
-        {"name": "delivered", "args": []}
+        {"name": "remarks", "args": []}
       ],
       "events": [
         {"domain": "community", "name": "sensor_wanted", "attrs": ["name", "threshold"]}
@@ -27,7 +26,6 @@ ruleset picomesh.sensor_community {
     // How often each violation was caught, by sensor and running number: more than once would be a fault of the engine.
     violations = function() { ent:violations.defaultsTo({}) }
     remarks = function() { ent:remarks.defaultsTo({}) }
-    delivered = function() { ent:delivered.defaultsTo(0) }
 
     sensor_url = function() { meta:rulesetURI.replace(re#[^/]+$#, "sensor.krl") }
     watchers = function() {
@@ -104,13 +102,6 @@ ruleset picomesh.sensor_community {
     select when visitor remark sequence re#(.+)# setting(sequence)
     always {
       ent:remarks{sequence} := remarks(){sequence}.defaultsTo(0) + 1
-    }
-  }
-
-  rule count_delivered {
-    select when didcomm message_delivered type re#/pico/1[.]0/event$#
-    always {
-      ent:delivered := delivered() + 1
     }
   }
 }

@@ -6,7 +6,7 @@ ruleset picomesh.sensor {
     description <<Takes heartbeats, compares them with a threshold, tells its community and its own peers>>
     author "Picomesh"
     use module io.picolabs.wrangler alias wrangler
-    shares profile, lastTemperature, readings, applied, remarks, delivered, __testing
+    shares profile, lastTemperature, readings, applied, remarks, __testing
   }
 
   global {
@@ -34,7 +34,6 @@ ruleset picomesh.sensor {
     // How often each heartbeat was applied, by running number.
     applied = function() { ent:applied.defaultsTo({}) }
     remarks = function() { ent:remarks.defaultsTo({}) }
-    delivered = function() { ent:delivered.defaultsTo(0) }
 
     newest = function(list) {
       list.length() > readings_kept => list.slice(list.length() - readings_kept, list.length() - 1) | list
@@ -119,13 +118,6 @@ ruleset picomesh.sensor {
     select when visitor remark sequence re#(.+)# setting(sequence)
     always {
       ent:remarks{sequence} := remarks(){sequence}.defaultsTo(0) + 1
-    }
-  }
-
-  rule count_delivered {
-    select when didcomm message_delivered type re#/pico/1[.]0/event$#
-    always {
-      ent:delivered := delivered() + 1
     }
   }
 }

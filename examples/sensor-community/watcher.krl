@@ -5,7 +5,7 @@ ruleset picomesh.watcher {
     name "Watcher"
     description <<Receives violations from a sensor community elsewhere, and asks it for all temperatures>>
     author "Picomesh"
-    shares violations, readings, temperatures, asked, delivered, __testing
+    shares violations, readings, temperatures, asked, __testing
   }
 
   global {
@@ -25,7 +25,6 @@ ruleset picomesh.watcher {
     readings = function() { ent:readings.defaultsTo({}) }
     temperatures = function() { ent:temperatures.defaultsTo({}) }
     asked = function() { ent:asked.defaultsTo(0) }
-    delivered = function() { ent:delivered.defaultsTo(0) }
     key = function() { event:attrs{"name"} + " " + event:attrs{"sequence"} }
   }
 
@@ -71,12 +70,5 @@ ruleset picomesh.watcher {
       sequence re#(.+)#
       setting(connectionId, sequence)
     connection:event(connectionId, "visitor", "remark", {"sequence": sequence})
-  }
-
-  rule count_delivered {
-    select when didcomm message_delivered type re#/pico/1[.]0/event$#
-    always {
-      ent:delivered := delivered() + 1
-    }
   }
 }

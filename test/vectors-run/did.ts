@@ -9,38 +9,19 @@ import { didKey, didKeyToNaked, keyBytesOf, nakedToDidKey, resolveDidKey } from 
 import { isShortForm, makePeer4, peer3Of, peer4InputFault, peer4Short, resolvePeer } from '../../wallet/did-peer.ts'
 import { type Fault, isFault } from '../../wallet/fault.ts'
 import { canonicalize } from '../../wallet/jcs.ts'
-
-export interface RunResult {
-  readonly passed: string[]
-  readonly failed: { readonly id: string; readonly why: string }[]
-  readonly skipped: { readonly id: string; readonly why: string }[]
-}
+import { type RunResult, runCases } from './cases.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: vector files are read as they come
 type Json = any
 
-/** What is wrong with a case, `skip: …` for one that cannot be judged, or undefined. */
-type Check = (test: Json) => string | undefined
-
 /** Runs a file of the family did-key. */
 export function runDidKey(file: Json): RunResult {
-  return run(file, test => (test.verkey_base58 === undefined ? checkDocument(test) : checkNaked(test)))
+  return runCases(file, test => (test.verkey_base58 === undefined ? checkDocument(test) : checkNaked(test)))
 }
 
 /** Runs a file of the family did-peer. */
 export function runDidPeer(file: Json): RunResult {
-  return run(file, checkPeer)
-}
-
-function run(file: Json, check: Check): RunResult {
-  const result: RunResult = { passed: [], failed: [], skipped: [] }
-  for (const test of file.cases) {
-    const why = check(test)
-    if (why === undefined) result.passed.push(test.id)
-    else if (why.startsWith('skip: ')) result.skipped.push({ id: test.id, why: why.slice(6) })
-    else result.failed.push({ id: test.id, why })
-  }
-  return result
+  return runCases(file, checkPeer)
 }
 
 // ---- did:key -----------------------------------------------------------------------------------------------

@@ -16,30 +16,14 @@ import type { Keys, Resolve } from '../../wallet/keys.ts'
 import type { Opened } from '../../wallet/opened.ts'
 import { checkV2 } from '../../wallet/plaintext.ts'
 import { makeResolver } from '../../wallet/resolver.ts'
-import type { RunResult } from './did.ts'
+import { type RunResult, runCases } from './cases.ts'
 import { fixedKeys } from './keys.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: vector files are read as they come
 type Json = any
 
-/** What is wrong with a case, `skip: …` for one that is not judged, or undefined. */
-type Check = (test: Json) => string | undefined
-
-function run(file: Json, check: Check): RunResult {
-  const result: RunResult = { passed: [], failed: [], skipped: [] }
-  for (const test of file.cases) {
-    const why = check(test)
-    const optional = test.strength === 'should' || test.strength === 'policy'
-    if (why === undefined) result.passed.push(test.id)
-    else if (why.startsWith('skip: ')) result.skipped.push({ id: test.id, why: why.slice(6) })
-    else if (optional) result.skipped.push({ id: test.id, why: `${test.strength}: ${why}` })
-    else result.failed.push({ id: test.id, why })
-  }
-  return result
-}
-
 const same = (a: Json, b: Json) => canonicalize(a) === canonicalize(b)
-const asText = (packed: Json): string => (typeof packed === 'string' ? packed : JSON.stringify(packed))
+export const asText = (packed: Json): string => (typeof packed === 'string' ? packed : JSON.stringify(packed))
 const refusal = (found: unknown) => (isFault(found) ? undefined : 'was accepted')
 const said = (wrong: Fault) => `${wrong.code}: ${wrong.message}${wrong.place === undefined ? '' : ` (${wrong.place})`}`
 
@@ -49,7 +33,7 @@ const said = (wrong: Fault) => `${wrong.code}: ${wrong.message}${wrong.place ===
 export function runV1Envelope(file: Json, crypto: Crypto = cryptoNode): RunResult {
   const pairOf = (name: string) => crypto.ed25519KeyPair(fromHex(file.keys[name].seed_hex)!)
   const keysOf = (name: string) => fixedKeys(crypto, new Map([[file.keys[name].verkey_base58, pairOf(name)]]))
-  return run(file, test => {
+  return runCases(file, test => {
     if (test.kind === 'structure-only') return checkStructure(test)
     const envelope = peek(asText(test.envelope))
     if (test.expected.unwrap !== undefined) return checkOnionV1(crypto, keysOf, test)
@@ -107,7 +91,7 @@ function checkOnionV1(crypto: Crypto, keysOf: (name: string) => Keys, test: Json
 export function runV2(file: Json, crypto: Crypto = cryptoNode): RunResult {
   const secrets = secretsOf(file)
   const resolve = makeResolver().withStatic(documentsOf(file, secrets)).resolve
-  return run(file, test => {
+  return runCases(file, test => {
     if (test.jwt !== undefined) return checkJwt(crypto, resolve, test)
     const packed = asText(test.packed)
     if (test.expected.unwrap !== undefined) return checkOnionV2(crypto, secrets, resolve, test)
@@ -167,7 +151,7 @@ function openAsAny(
 }
 
 /** The curve or signature algorithm of the outer layer, when it is one the wallet does not have. */
-function foreignKind(packed: Json): string | undefined {
+export function foreignKind(packed: Json): string | undefined {
   const outer = typeof packed === 'string' ? parsed(packed) : packed
   const head = parsed(decoded(outer?.protected ?? outer?.signatures?.[0]?.protected))
   if (head === undefined) return undefined
@@ -245,7 +229,7 @@ function checkOnionV2(crypto: Crypto, secrets: { kid: string; jwk: Json }[], res
 /** Runs security/attachment-jws: the signature, and whether what is signed is the DID of the response. */
 export function runAttachmentJws(file: Json, crypto: Crypto = cryptoNode): RunResult {
   const expectedKey = fromBase58(file.identities['invitation-key'].verkey_base58)!
-  return run(file, ({ attachment, expected }) => {
+  return runCases(file, ({ attachment, expected }) => {
     const content = verifyAttachment(crypto, attachment, expectedKey)
     if (expected.valid === false) return refusal(content)
     if (isFault(content)) return said(content)
@@ -258,7 +242,7 @@ export function runAttachmentJws(file: Json, crypto: Crypto = cryptoNode): RunRe
  *  threads, policy and forwarding are the engine's. */
 export function runSemantic(file: Json, crypto: Crypto = cryptoNode): RunResult {
   const identities = identitiesOf(crypto, file)
-  return run(file, test => {
+  return runCases(file, test => {
     if (test.steps !== undefined) return 'skip: a sequence'
     const now = test.receiver_time ?? 1_735_689_600
     const opened = openAs(crypto, identities.get(test.receiver)!, asText(test.envelope ?? test.packed), now)
@@ -269,7 +253,7 @@ export function runSemantic(file: Json, crypto: Crypto = cryptoNode): RunResult 
 /** Opens the steps of security/didcomm-v2-sequences; a step is wrong only if the wallet alone must refuse it. */
 export function runSequences(file: Json, crypto: Crypto = cryptoNode): RunResult {
   const identities = identitiesOf(crypto, file)
-  return run(file, test => {
+  return runCases(file, test => {
     for (const [index, step] of test.steps.entries()) {
       const opened = openAs(crypto, identities.get(test.receiver)!, asText(step.packed), test.receiver_time)
       if (step.expected.error === true && !isFault(opened)) return `step ${index} was accepted`
@@ -279,7 +263,8 @@ export function runSequences(file: Json, crypto: Crypto = cryptoNode): RunResult
   })
 }
 
-function identitiesOf(crypto: Crypto, file: Json): Map<string, Keys> {
+/** The keys of the identities in the head of a security file, by name. */
+export function identitiesOf(crypto: Crypto, file: Json): Map<string, Keys> {
   return new Map(
     Object.entries(file.identities).map(([name, identity]: [string, Json]) => {
       const pair = crypto.ed25519KeyPair(fromHex(identity.ed25519_seed_hex)!)
@@ -292,7 +277,8 @@ function identitiesOf(crypto: Crypto, file: Json): Map<string, Keys> {
   )
 }
 
-function openAs(crypto: Crypto, keys: Keys, packed: string, now: number): Opened | Fault {
+/** Opens one envelope with the wallet alone. `now` in seconds. */
+export function openAs(crypto: Crypto, keys: Keys, packed: string, now: number): Opened | Fault {
   const envelope = peek(utf8(packed))
   return isFault(envelope) ? envelope : unpack(crypto, keys, makeResolver().resolve, envelope, { now })
 }

@@ -425,7 +425,8 @@ function unknownMessage(run: Run, message: Message, party: Party): Received {
   run.raise({ eid: run.txnId, eci: null, domain: event.domain, type: event.name, attrs })
   if (handled(run, event.domain, event.name)) return {}
   run.raise({ eid: run.txnId, eci: null, domain: 'didcomm', type: 'message_unhandled', attrs })
-  const told = wireCode('message.unsupported', message.version)
+  // A report about a report or an ack would be answered in its turn, and so for ever.
+  const told = /^(problem[-_]report|ack)$/.test(type.name) ? undefined : wireCode('message.unsupported', message.version)
   if (told !== undefined && connection.myDid !== null && connection.theirDid !== null) {
     const id = run.uuid()
     const report = problemReport(message.version, told, `${type.piuri} is not spoken here`, message.thid)

@@ -79,8 +79,16 @@ const clock: Clock = {
 // Five records an event: two variables, a log entry, the id seen, and the driver's head.
 const step: Step = (view, stimulus): Done => {
   const nothing = { binds: [], outbox: [], log: [] }
-  if (stimulus.kind !== 'event')
-    return { ...nothing, changes: [{ group: 'pico', leaf: 'self', value: {} }], answer: null }
+  if (stimulus.kind === 'create') {
+    const self = [{ group: 'pico', leaf: 'self', value: {} }]
+    return {
+      ...nothing,
+      changes: self,
+      outbox: stimulus.birth.attrs.letter ? [letterOf(stimulus.id)] : [],
+      answer: null,
+    }
+  }
+  if (stimulus.kind !== 'event') return { ...nothing, changes: [], answer: null }
   const { id, eci, attrs } = stimulus
   const seen = `seen/${eci}`
   if (view.get(seen, id as string) !== undefined) return { ...nothing, changes: [], answer: { replayed: true } }

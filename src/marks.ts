@@ -1,50 +1,58 @@
-// A record that kills the process must not kill it for ever (DESIGN 4, How a step ends, c): a mark stands on disk while
-// a recovered record runs, without sync, for it need only survive the process. Found at two starts in a row, the record
-// is poison. One record runs under the mark at a time; waiting for the world is not covered.
+// A record that kills the process must not kill it for ever (DESIGN 4, How a step ends, c): a mark stands outside the
+// store while a recovered record runs. Found at two starts in a row, the record is poison. Mark and run are synchronous,
+// so a kill at an await leaves no mark. What is marked appears as a keyed hash only (law L7).
 
-import type { Json, Store, Write } from './ports.ts'
+/** A few bytes that outlive the process; they need not outlive the machine, so nothing is synced. */
+export interface MarkFile {
+  /** Empty when there is none. */
+  read(): string
+  /** Replaces the text before it returns. Failures are the caller's to hear of at the next commit. */
+  write(text: string): void
+}
 
-type Mark = { readonly name: string; readonly starts: number }
+const RUNNING = 'running'
+const COUNTED = 'counted'
 
 export class Marks {
-  private readonly store: Store
-  private readonly write: (name: string, value: Json | undefined) => Write
-  private found: Mark | undefined
-  private turn: Promise<void> = Promise.resolve()
+  private readonly file: MarkFile
+  private readonly hash: (name: string) => Uint8Array
+  private found: { readonly mark: string; readonly starts: number } | undefined
 
-  /** `write` makes the write of a record of the engine's tables. */
-  constructor(store: Store, write: (name: string, value: Json | undefined) => Write) {
-    this.store = store
-    this.write = write
+  constructor(file: MarkFile, hash: (name: string) => Uint8Array) {
+    this.file = file
+    this.hash = hash
   }
 
-  /** What stood when the engine started, and that it was found once more. */
-  async start(found: Json | undefined): Promise<void> {
-    const mark = found as Mark | undefined
-    this.found = mark && { name: mark.name, starts: mark.starts + 1 }
-    if (this.found) await this.set(this.found)
+  /** Counts what stood when the engine started. That it was counted is noted: a kill before the record runs again is no
+   *  second death of it. */
+  start(): void {
+    const [mark, starts, running] = this.file.read().split(' ')
+    this.found = mark && starts ? { mark, starts: Number(starts) + (running === RUNNING ? 1 : 0) } : undefined
+    this.rest()
   }
 
   poisonous(name: string): boolean {
-    return this.found?.name === name && this.found.starts >= 2
+    return this.found !== undefined && this.found.starts >= 2 && this.found.mark === this.markOf(name)
   }
 
-  /** Runs `run` while the mark of `name` stands. Never throws for the mark's sake: a disk that fails fails the commit. */
-  around(name: string, run: () => void): Promise<void> {
-    const mine = this.turn.then(async () => {
-      const starts = this.found?.name === name ? this.found.starts : 0
-      await this.set({ name, starts }).catch(() => undefined)
-      try {
-        run()
-      } finally {
-        await this.set(undefined).catch(() => undefined)
-      }
-    })
-    this.turn = mine.catch(() => undefined)
-    return mine
+  /** Runs `run` while the mark of `name` stands. */
+  around(name: string, run: () => void): void {
+    const mark = this.markOf(name)
+    this.file.write(`${mark} ${this.found?.mark === mark ? this.found.starts : 0} ${RUNNING}`)
+    try {
+      run()
+    } finally {
+      if (this.found?.mark === mark) this.found = undefined
+      this.rest()
+    }
   }
 
-  private set(mark: Mark | undefined): Promise<void> {
-    return this.store.write([this.write('mark', mark as unknown as Json | undefined)], false)
+  // Between runs the file holds what was found at the start until that has run and lived.
+  private rest(): void {
+    this.file.write(this.found ? `${this.found.mark} ${this.found.starts} ${COUNTED}` : '')
+  }
+
+  private markOf(name: string): string {
+    return Buffer.from(this.hash(name)).toString('hex')
   }
 }

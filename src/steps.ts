@@ -153,21 +153,16 @@ export class Steps {
       if (!this.lost(resident, found)) this.failed(resident, found, thrown)
       return
     }
-    await this.attemptMarked(resident, found, found.stimulus)
+    if (!this.lost(resident, found)) this.attemptMarked(resident, found, found.stimulus)
   }
 
-  private async attemptMarked(resident: Resident, running: Job, stimulus: Stimulus): Promise<void> {
+  private attemptMarked(resident: Resident, running: Job, stimulus: Stimulus): void {
     const { marks } = this.world
     // By its id where it has one: a letter that is delivered again is the same poison under another number.
     const name = `${resident.picoId}/${stimulusId(stimulus) ?? running.record?.leaf ?? stimulus.kind}`
-    if (marks.poisonous(name)) {
-      if (this.lost(resident, running)) return
+    if (marks.poisonous(name))
       this.bury(resident, running, new PicoError('engine.fault', 'The engine died of this twice.'))
-      return
-    }
-    await marks.around(name, () => {
-      if (!this.lost(resident, running)) this.attempt(resident, running, stimulus)
-    })
+    else marks.around(name, () => this.attempt(resident, running, stimulus))
   }
 
   private attempt(resident: Resident, running: Job, stimulus: Stimulus): void {
@@ -176,9 +171,13 @@ export class Steps {
     try {
       outcome = this.run(resident, running.trial, stimulus)
     } catch (thrown) {
-      return this.failed(resident, running, thrown)
+      this.failed(resident, running, thrown)
+      return
     }
-    if ('need' in outcome) return void this.wait(resident, running, outcome)
+    if ('need' in outcome) {
+      void this.wait(resident, running, outcome)
+      return
+    }
     running.trial = undefined
     try {
       this.finish(resident, running, stimulus, outcome)
@@ -213,7 +212,7 @@ export class Steps {
     resident.waiting = false
     if (this.lost(resident, running)) return
     if (this.stopping && awaits) return this.release(resident, running)
-    if (running.recovered) await this.attemptMarked(resident, running, running.stimulus as Stimulus)
+    if (running.recovered) this.attemptMarked(resident, running, running.stimulus as Stimulus)
     else this.attempt(resident, running, running.stimulus as Stimulus)
   }
 
@@ -240,13 +239,17 @@ export class Steps {
   // ---- ends ------------------------------------------------------------------------------------------------
 
   private finish(resident: Resident, ended: Job, stimulus: Stimulus, done: Done): void {
-    if (done.rejected) return this.reject(resident, ended, done.rejected, done.answer)
+    if (done.rejected) {
+      this.reject(resident, ended, done.rejected, done.answer)
+      return
+    }
     const birth = this.births.get(resident)
     if (birth && done.changes.length === 0) {
       this.births.delete(resident)
       this.world.unborn(resident)
       ended.settle({ state: 'applied', answer: done.answer, replies: [] })
-      for (const waiting of resident.queue.splice(0)) waiting.settle(new PicoError('pico.unknown', 'No such pico here.'))
+      for (const waiting of resident.queue.splice(0))
+        waiting.settle(new PicoError('pico.unknown', 'No such pico here.'))
       return
     }
     if (writesNothing(ended, done) && stimulus.kind !== 'timer') {
@@ -283,10 +286,17 @@ export class Steps {
     broken.trial = undefined
     if (disk && !broken.record) {
       broken.settle(fault)
-      return this.next(resident)
+      this.next(resident)
+      return
     }
-    if (broken.attempts >= MAX_ATTEMPTS && !resident.dropped) return this.bury(resident, broken, fault)
-    if (broken.attempts > MAX_ATTEMPTS) return broken.settle(fault)
+    if (broken.attempts >= MAX_ATTEMPTS && !resident.dropped) {
+      this.bury(resident, broken, fault)
+      return
+    }
+    if (broken.attempts > MAX_ATTEMPTS) {
+      broken.settle(fault)
+      return
+    }
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** broken.attempts)
     resident.waiting = true
     this.world.clock.wake(this.world.clock.now() + pause, () => {
@@ -308,7 +318,8 @@ export class Steps {
     if (this.births.delete(resident)) this.world.unborn(resident)
     if (unheard && !broken.record) {
       broken.settle(fault)
-      return this.next(resident)
+      this.next(resident)
+      return
     }
     const id = `${at.toString(36)}-${resident.head.seq + 1}`
     const content = broken.stored === undefined ? { stimulus: stimulus as unknown as Json } : { stored: broken.stored }

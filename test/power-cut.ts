@@ -10,6 +10,8 @@ export interface PowerCutOptions {
   readonly liesAboutSync?: boolean
   /** Ends the write before the disk has it, and lets it happen later. */
   readonly acknowledgesEarly?: boolean
+  /** A failed write is found in the log when the store is opened anew, which the next write does and fails too: LevelDB. */
+  readonly ghosts?: boolean
 }
 
 export class PowerCutStore implements Store {
@@ -20,6 +22,7 @@ export class PowerCutStore implements Store {
   private unsynced: (readonly Write[])[] = []
   private turn: Promise<void> = Promise.resolve()
   private generation = 0
+  private ghost: readonly Write[] | undefined
   /** The next so many synced writes fail. */
   failures = 0
   /** Finished synced writes. */
@@ -53,8 +56,16 @@ export class PowerCutStore implements Store {
     const mine = this.turn.then(async () => {
       await this.gate()
       if (generation !== this.generation) return new Promise<void>(() => undefined)
+      if (this.ghost) {
+        const found = this.ghost
+        this.ghost = undefined
+        await this.memory.write(found, true)
+        this.unsynced.push(found)
+        throw new PicoError('store.unavailable', 'The store was opened anew.')
+      }
       if (sync && this.failures > 0) {
         this.failures--
+        if (this.options.ghosts) this.ghost = copy
         throw new PicoError('store.unavailable', 'The disk failed.')
       }
       await this.memory.write(copy, sync)

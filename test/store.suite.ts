@@ -47,7 +47,10 @@ export function storeSuite(name: string, make: () => Promise<StoreUnderTest>): v
     test('ranges are in byte order, half open and limited', async () => {
       const store = await begin()
       const all = [bytes(0), bytes(1), bytes(1, 0), bytes(1, 255), bytes(2), bytes(128), bytes(255)]
-      await store.write([...all].reverse().map(key => put(key, key)), true)
+      await store.write(
+        [...all].reverse().map(key => put(key, key)),
+        true,
+      )
       expect(keys(await store.range(bytes(1), bytes(2)))).toEqual([[1], [1, 0], [1, 255]])
       expect(keys(await store.range(bytes(0), bytes(255)))).toEqual([[0], [1], [1, 0], [1, 255], [2], [128]])
       expect(keys(await store.range(bytes(0), bytes(255), 2))).toEqual([[0], [1]])

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { after, endOf, idBytes, keysKey, PREFIX } from '../src/stores/keys.ts'
 import { LevelStore } from '../src/stores/level.ts'
+import { markFile } from '../src/stores/mark-file.ts'
 import { MemoryStore } from '../src/stores/memory.ts'
 import { PowerCutStore } from './power-cut.ts'
 import { storeSuite } from './store.suite.ts'
@@ -134,6 +135,21 @@ describe('level', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o700)
     await store.close()
     await rm(path, { recursive: true })
+  })
+})
+
+describe('mark file', () => {
+  test('holds the last text for the next process, readable by its owner only', async () => {
+    const path = join(await folder(), 'mark')
+    const mark = markFile(path)
+    expect(mark.read()).toBe('')
+    mark.write('0123456789abcdef0123456789abcdef 1')
+    mark.write('short 0')
+    expect(markFile(path).read()).toBe('short 0')
+    mark.write('')
+    mark.close()
+    expect(markFile(path).read()).toBe('')
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
   })
 })
 

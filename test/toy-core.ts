@@ -2,6 +2,7 @@
 // With it the driver is tested alone.
 
 import { Engine, type EngineOptions } from '../src/engine.ts'
+import type { MarkFile } from '../src/marks.ts'
 import type {
   Answer,
   Birth,
@@ -290,6 +291,17 @@ export function toyEvent(n: number, name: string, attrs: JsonObject = {}, id?: s
   }
 }
 
+/** A mark that outlives the engine as long as the test holds it. */
+export function memoryMark(): MarkFile {
+  let text = ''
+  return {
+    read: () => text,
+    write: next => {
+      text = next
+    },
+  }
+}
+
 export interface Bench {
   engine: Engine
   clock: ManualClock
@@ -310,6 +322,7 @@ export async function toyEngine(store: Store, rest: Partial<EngineOptions> = {})
     runQuery: toyQuery,
     code: () => undefined,
     toStimulus: async (_, stored) => stored as unknown as Stimulus,
+    mark: memoryMark(),
     facts: { baseUrl: 'http://here', engineDid: 'did:key:engine', version: '0' },
     ...rest,
   })

@@ -14,9 +14,7 @@ import { ownDid, receiveAs } from './identity.ts'
 import { GROUP } from './pico.ts'
 import { parsePolicy } from './policy.ts'
 import type { Json, JsonObject, Letter, Stimulus, View } from './ports.ts'
-import { idKey } from '../protocols/message.ts'
 import type { Run } from './run.ts'
-import { setTimer } from './schedule.ts'
 
 export { receive, timeout } from './didcomm.ts'
 
@@ -91,7 +89,6 @@ export function invite(run: Run, options: InviteOptions): JsonObject {
   if (thread === undefined || own === undefined) throw new Error('an invitation without a key of ours')
   receiveAs(run, own, { invitationId: id })
   run.records.bind(`inv:${id}`, true)
-  if (options.expires !== undefined) setTimer(run, run.now + options.expires * 1000, 'thread', idKey(id))
   return result
 }
 

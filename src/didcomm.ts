@@ -216,11 +216,6 @@ export function command(run: Run, threadId: string, name: string, args: JsonObje
 /** A thread's time is up. */
 export function timeout(run: Run, leaf: string): void {
   const thread = run.records.get(GROUP.thread, leaf) as unknown as Thread | undefined
-  // An invitation's own end has no timeout row: it is a command, so that its record can say `failed`.
-  if (thread?.protocol === 'out-of-band' && thread.role === 'sender') {
-    trigger(run, thread, 'command expire', {})
-    return
-  }
   if (thread === undefined || thread.expiresAt === undefined || thread.expiresAt > run.now) return
   const moved = trigger(run, thread, 'timeout', {})
   // A state without a timeout row is only forgotten.

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { LabEngine, logged, served, unserve, until } from './lab.ts'
 
 const COUNTER = `ruleset test.counter {
-  meta { shares both, errors, whole, one, size, order, kids, jobs, fib }
+  meta { shares both, errors, whole, one, size, order, kids, jobs, fib, deep }
   global {
     both = function() { {"a": ent:a, "b": ent:b} }
     errors = function() { ent:errors }
@@ -17,6 +17,7 @@ const COUNTER = `ruleset test.counter {
     jobs = function() { schedule:list().length() }
     fib = function(n) { n < 2 => n | fib(n - 1) + fib(n - 2) }
     endless = function(n) { endless(n + 1) }
+    deep = function() { endless(1) }
   }
   rule count { select when test count
     fired { ent:a := ent:a.defaultsTo(0) + 1; ent:b := ent:b.defaultsTo(0) + 1 } }

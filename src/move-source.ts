@@ -142,7 +142,7 @@ export class MoveSource {
     try {
       for (; record.thread.state !== 'active' && record.thread.state !== 'aborted'; record = this.moves.need(moveId)) {
         this.checkpoint(moveId)
-        if (resumed && !this.isRetired(record) && record.thread.state !== 'committed') await this.exchange(moveId, 'resume')
+        if (resumed && !this.isRetired(record) && record.thread.state !== 'committed') await this.askWhere(moveId)
         resumed = false
         await this.stage(record)
       }
@@ -155,6 +155,12 @@ export class MoveSource {
     const shown = await this.moves.view(record)
     if (record.thread.state === 'active') this.leave(moveId)
     return shown
+  }
+
+  /** After a stop: what the target has. */
+  private async askWhere(moveId: string): Promise<void> {
+    const answer = await this.exchange(moveId, 'resume')
+    if ('refused' in answer) throw new PicoError('move.refused', `The target does not know the move any more: ${text(answer.refused)}`)
   }
 
   private async stage(record: MoveRecord): Promise<void> {

@@ -209,7 +209,9 @@ export class MoveTarget {
   private async forget(record: MoveRecord): Promise<void> {
     const picoId = picoOf(record)
     if (record.partFrom !== undefined) await this.dropParts(record.thread.threadId, record.partFrom, Number(record.thread.data.received ?? 0) + 1)
-    if (this.moves.around.engine().registered(picoId)?.status === 'inert') await this.custody.forget(picoId)
+    // What lies here may be what a later move brought: then the end of this one says nothing about it.
+    const open = (one: MoveRecord) => picoOf(one) === picoId && one.thread.threadId !== record.thread.threadId && ['prepared', 'frozen', 'committed'].includes(one.thread.state)
+    if (!this.moves.all('target').some(open) && this.moves.around.engine().registered(picoId)?.status === 'inert') await this.custody.forget(picoId)
   }
 
   // ---- verify --------------------------------------------------------------------------------------------------

@@ -307,7 +307,8 @@ export class MoveTarget {
         const record = this.moves.need(moveId)
         try {
           await engine().submit(picoOf(record), { kind: 'command', id: `move/${moveId}`, name: 'relocate', args: { moved: true } }, 'applied')
-          await this.moves.put({ ...this.moves.need(moveId), settled: true })
+          // In its turn: a message of the move that is being taken must not write over it what it read before.
+          await this.inTurn(moveId, () => this.moves.put({ ...this.moves.need(moveId), settled: true }))
           return
         } catch (thrown) {
           const { code, message } = asPicoError(thrown)

@@ -2,7 +2,7 @@
 // The owner's commands on one pico, as steps. Arguments come checked from src/owner.ts; refusals are RulesetFaults.
 
 import { RulesetFault } from '../krl/types.ts'
-import { openChannel, closeChannel } from './channel.ts'
+import { closeChannel, openChannel } from './channel.ts'
 import * as connections from './connection.ts'
 import { beginDeletion, deleteChild, newChild, rename } from './family.ts'
 import { install } from './modules.ts'
@@ -16,7 +16,8 @@ type Command = (run: Run, args: JsonObject) => JsonObject
 
 const text = (value: Json | undefined): string => (typeof value === 'string' ? value : '')
 const optional = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined)
-const map = (value: Json | undefined): JsonObject => (value !== null && typeof value === 'object' && !Array.isArray(value) ? value : {})
+const map = (value: Json | undefined): JsonObject =>
+  value !== null && typeof value === 'object' && !Array.isArray(value) ? value : {}
 
 function load(run: Run, url: string, fresh: boolean): LoadedRuleset {
   const installed = Object.fromEntries(rulesets(run.records).map(r => [r.rid, r.hash]))
@@ -59,9 +60,19 @@ export const commands: Readonly<Record<string, Command>> = {
   'channel.new'(run, { tags, events, queries }) {
     const policies = [parsePolicy(text(events), 'event'), parsePolicy(text(queries), 'query')]
     for (const policy of policies) if (typeof policy === 'string') throw new RulesetFault('policy.malformed', policy)
-    const { id, tags: clean, eventPolicy, queryPolicy } = openChannel(run, tags ?? [], policies[0] as unknown as Json, policies[1] as unknown as Json)
+    const {
+      id,
+      tags: clean,
+      eventPolicy,
+      queryPolicy,
+    } = openChannel(run, tags ?? [], policies[0] as unknown as Json, policies[1] as unknown as Json)
     raise(run, 'wrangler', 'channel_created', { channel: { id, tags: [...clean] } })
-    return { eci: id, tags: [...clean], eventPolicy: eventPolicy as unknown as Json, queryPolicy: queryPolicy as unknown as Json }
+    return {
+      eci: id,
+      tags: [...clean],
+      eventPolicy: eventPolicy as unknown as Json,
+      queryPolicy: queryPolicy as unknown as Json,
+    }
   },
   'channel.rm'(run, { eci }) {
     closeChannel(run, text(eci))
@@ -86,9 +97,13 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   'ruleset.rm'(run, { rid }) {
     const name = text(rid)
-    if (readRuleset(run.records, name) === undefined) throw new RulesetFault('ruleset.unknown', `this pico has no ruleset ${name}`)
-    const users = rulesets(run.records).filter(r => r.rid !== name && code(run, r.hash).meta.uses.some(use => use.rid === name))
-    if (users.length > 0) throw new RulesetFault('ruleset.in_use', `${users.map(r => r.rid).join(' and ')} uses ${name}`)
+    if (readRuleset(run.records, name) === undefined)
+      throw new RulesetFault('ruleset.unknown', `this pico has no ruleset ${name}`)
+    const users = rulesets(run.records).filter(
+      r => r.rid !== name && code(run, r.hash).meta.uses.some(use => use.rid === name),
+    )
+    if (users.length > 0)
+      throw new RulesetFault('ruleset.in_use', `${users.map(r => r.rid).join(' and ')} uses ${name}`)
     run.records.put(GROUP.ruleset, name, undefined)
     raise(run, 'wrangler', 'ruleset_uninstalled', { rid: name })
     return { rid: name }
@@ -105,16 +120,22 @@ export const commands: Readonly<Record<string, Command>> = {
       ...(typeof args.expires_s === 'number' ? { expires: args.expires_s } : {}),
     })
   },
-  accept: (run, { invitation, events, queries }) => connections.accept(run, { url: invitation ?? null, events: text(events), queries: text(queries) }),
+  accept: (run, { invitation, events, queries }) =>
+    connections.accept(run, { url: invitation ?? null, events: text(events), queries: text(queries) }),
   'connection.approve': (run, { connection }) => connections.approve(run, text(connection)),
   'connection.decline': (run, { connection }) => connections.decline(run, text(connection)),
   'connection.rm': (run, { connection }) => connections.remove(run, text(connection)),
-  'connection.policy': (run, { connection, events, queries }) => connections.setPolicy(run, text(connection), optional(events), optional(queries)),
+  'connection.policy': (run, { connection, events, queries }) =>
+    connections.setPolicy(run, text(connection), optional(events), optional(queries)),
   ping: (run, { connection }) => connections.ping(run, text(connection)),
-  'msg.send': (run, { connection, text: content, id }) => connections.basicMessage(run, text(connection), text(content), optional(id)),
-  'pico-event': (run, { connection, domain, type, attrs }) => connections.sendPicoEvent(run, text(connection), { domain: text(domain), type: text(type), attrs: map(attrs) }),
-  'pico-query': (run, { connection, rid, name, args }) => connections.sendPicoQuery(run, text(connection), { rid: text(rid), name: text(name), args: map(args) }),
-  'didcomm.send': (run, { connection, type, body, thid }) => connections.sendMessage(run, text(connection), text(type), map(body), optional(thid)),
+  'msg.send': (run, { connection, text: content, id }) =>
+    connections.basicMessage(run, text(connection), text(content), optional(id)),
+  'pico-event': (run, { connection, domain, type, attrs }) =>
+    connections.sendPicoEvent(run, text(connection), { domain: text(domain), type: text(type), attrs: map(attrs) }),
+  'pico-query': (run, { connection, rid, name, args }) =>
+    connections.sendPicoQuery(run, text(connection), { rid: text(rid), name: text(name), args: map(args) }),
+  'didcomm.send': (run, { connection, type, body, thid }) =>
+    connections.sendMessage(run, text(connection), text(type), map(body), optional(thid)),
   /** Not the owner's: the engine, after a move of this pico or of its own address. */
   relocate: (run, { moved }) => relocate(run, moved === true),
   /** Sends a letter that was given up once more, under its old id. */
@@ -125,7 +146,8 @@ export const commands: Readonly<Record<string, Command>> = {
     return { id: id ?? null }
   },
   'dead.rm'(run, { id }) {
-    if (run.records.get('dead', text(id)) === undefined) throw new RulesetFault('letter.unknown', 'there is no such dead letter')
+    if (run.records.get('dead', text(id)) === undefined)
+      throw new RulesetFault('letter.unknown', 'there is no such dead letter')
     run.records.put('dead', text(id), undefined)
     return { id: id ?? null }
   },

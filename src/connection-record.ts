@@ -5,7 +5,16 @@
 import type { ConnectionFacts, Relation } from '../protocols/turn.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
-import { type Address, keepLong, ownDid, receiveAs, receiveNoMore, resolverOf, serviceOf, verkeysOf } from './identity.ts'
+import {
+  type Address,
+  keepLong,
+  ownDid,
+  receiveAs,
+  receiveNoMore,
+  resolverOf,
+  serviceOf,
+  verkeysOf,
+} from './identity.ts'
 import { GROUP, ordinal, type Policy, readSelf } from './pico.ts'
 import { DENY_ALL, parsePolicy } from './policy.ts'
 import type { Json, JsonObject, View } from './ports.ts'
@@ -43,9 +52,13 @@ export interface Connection {
   readonly told: number
 }
 
-export const readConnection = (view: View, connectionId: string) => view.get(GROUP.connection, connectionId) as unknown as Connection | undefined
+export const readConnection = (view: View, connectionId: string) =>
+  view.get(GROUP.connection, connectionId) as unknown as Connection | undefined
 export const allConnections = (view: View): Connection[] =>
-  view.list(GROUP.connection).map(([, value]) => value as unknown as Connection).sort((a, b) => a.n - b.n)
+  view
+    .list(GROUP.connection)
+    .map(([, value]) => value as unknown as Connection)
+    .sort((a, b) => a.n - b.n)
 
 export function writeConnection(run: Run, connection: Connection): void {
   run.records.put(GROUP.connection, connection.connectionId, { ...connection, updatedAt: run.now } as unknown as Json)
@@ -54,12 +67,35 @@ export function writeConnection(run: Run, connection: Connection): void {
 /** As a protocol sees it. */
 export function facts(connection: Connection): ConnectionFacts {
   const { connectionId, state, role, version, label, myDid, theirDid, invitationId, serial } = connection
-  return { connectionId, state, role, version, label, myDid, theirDid, ...(invitationId === null ? {} : { invitationId }), ...(serial === 0 ? {} : { serial }) }
+  return {
+    connectionId,
+    state,
+    role,
+    version,
+    label,
+    myDid,
+    theirDid,
+    ...(invitationId === null ? {} : { invitationId }),
+    ...(serial === 0 ? {} : { serial }),
+  }
 }
 
 /** As the owner sees it (contract 3). */
 export function view(connection: Connection): JsonObject {
-  const { connectionId, state, role, label, myDid, theirDid, version, invitationId, eventPolicy, queryPolicy, createdAt, updatedAt } = connection
+  const {
+    connectionId,
+    state,
+    role,
+    label,
+    myDid,
+    theirDid,
+    version,
+    invitationId,
+    eventPolicy,
+    queryPolicy,
+    createdAt,
+    updatedAt,
+  } = connection
   return {
     connectionId,
     state,
@@ -139,7 +175,8 @@ function takeMyDid(run: Run, connection: Connection, short: string): Connection 
   const own = ownDid(run.records, short)
   if (own === undefined) throw new Error('a connection under a DID that is not ours')
   // The DID of an invitation stays the invitation's: mail to it is a stranger's until the handshake says otherwise.
-  if (run.records.get(GROUP.recipient, own.recipients[0] as string) === undefined) receiveAs(run, own, { connectionId: connection.connectionId })
+  if (run.records.get(GROUP.recipient, own.recipients[0] as string) === undefined)
+    receiveAs(run, own, { connectionId: connection.connectionId })
   return { ...connection, myDid: own.short }
 }
 
@@ -147,7 +184,8 @@ function takeTheirDid(run: Run, connection: Connection, did: string): Connection
   keepLong(run, did)
   const short = shortForm(did)
   const document = resolverOf(run.records).resolve(did)
-  if (connection.theirDid !== null && connection.theirDid !== short) run.records.put(GROUP.peer, connection.theirDid, undefined)
+  if (connection.theirDid !== null && connection.theirDid !== short)
+    run.records.put(GROUP.peer, connection.theirDid, undefined)
   run.records.put(GROUP.peer, short, connection.connectionId)
   if (isFault(document)) return { ...connection, theirDid: short }
   const service = serviceOf(document, connection.version)
@@ -158,14 +196,18 @@ function takeTheirDid(run: Run, connection: Connection, did: string): Connection
     theirKeys: keys,
     recipientKeys: service !== undefined && service.recipientKeys.length > 0 ? service.recipientKeys : keys,
     // A service seeds the address book once and is never read again (law L6).
-    addresses: connection.serial > 0 || service === undefined ? connection.addresses : [{ uri: service.uri, routingKeys: service.routingKeys }],
+    addresses:
+      connection.serial > 0 || service === undefined
+        ? connection.addresses
+        : [{ uri: service.uri, routingKeys: service.routingKeys }],
   }
 }
 
 /** The peer's mail is no longer taken; what is still in the outbox may leave. */
 function unbind(run: Run, connection: Connection): void {
   const own = connection.myDid === null ? undefined : ownDid(run.records, connection.myDid)
-  const purpose = own && (run.records.get(GROUP.recipient, own.recipients[0] as string) as { connectionId?: string } | undefined)
+  const purpose =
+    own && (run.records.get(GROUP.recipient, own.recipients[0] as string) as { connectionId?: string } | undefined)
   if (own && purpose?.connectionId === connection.connectionId) receiveNoMore(run, own)
   if (connection.theirDid !== null) run.records.put(GROUP.peer, connection.theirDid, undefined)
 }

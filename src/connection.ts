@@ -2,13 +2,20 @@
 // What an owner or a rule can do with connections: invite, accept, approve, close, message, query. Each is a command
 // of a protocol's table; refusals are RulesetFaults with the code of the one table.
 
+import { RulesetFault } from '../krl/types.ts'
 import { handshakeFor, readInvitation } from '../protocols/invitation.ts'
 import type { Message } from '../protocols/message.ts'
 import { isProblem } from '../protocols/problem.ts'
-import { RulesetFault } from '../krl/types.ts'
-import { hex, utf8, base64 } from '../wallet/bytes.ts'
+import { base64, hex, utf8 } from '../wallet/bytes.ts'
 import { shortForm } from '../wallet/keys.ts'
-import { allConnections, applyRelation, type Connection, readConnection, view, writeConnection } from './connection-record.ts'
+import {
+  allConnections,
+  applyRelation,
+  type Connection,
+  readConnection,
+  view,
+  writeConnection,
+} from './connection-record.ts'
 import { begin, command, post, readThread } from './didcomm.ts'
 import { ownDid, receiveAs } from './identity.ts'
 import { GROUP } from './pico.ts'
@@ -39,14 +46,16 @@ function need(run: Run, connectionId: string): Connection {
 
 function open(run: Run, connectionId: string): Connection {
   const connection = need(run, connectionId)
-  if (connection.state !== 'established' && connection.state !== 'responded') throw new RulesetFault('connection.state', `the connection is ${connection.state}`)
+  if (connection.state !== 'established' && connection.state !== 'responded')
+    throw new RulesetFault('connection.state', `the connection is ${connection.state}`)
   return connection
 }
 
 function ok(result: JsonObject): JsonObject {
   const error = result.error as { code?: string; message?: string } | undefined
   // An answer of the pico protocol may itself hold {error}; a refusal of a command has nothing beside it.
-  if (error !== undefined && Object.keys(result).length === 1) throw new RulesetFault(error.code ?? 'command.unexpected', error.message ?? 'refused')
+  if (error !== undefined && Object.keys(result).length === 1)
+    throw new RulesetFault(error.code ?? 'command.unexpected', error.message ?? 'refused')
   return result
 }
 
@@ -64,7 +73,10 @@ export interface InviteOptions {
 }
 
 function checkPolicies(events: string, queries: string): JsonObject {
-  for (const [text, kind] of [[events, 'event'], [queries, 'query']] as const) {
+  for (const [text, kind] of [
+    [events, 'event'],
+    [queries, 'query'],
+  ] as const) {
     const policy = parsePolicy(text, kind)
     if (typeof policy === 'string') throw new RulesetFault('policy.malformed', policy)
   }
@@ -110,15 +122,16 @@ export function accept(run: Run, options: AcceptOptions): JsonObject {
   if (used?.role === 'sender') throw new RulesetFault('invitation.invalid', 'that invitation is this pico’s own')
   const policy = checkPolicies(options.events ?? '', options.queries ?? '')
   const args = { invitation: invitation.json as JsonObject, policy }
-  const before = new Set(allConnections(run.records).map(c => c.connectionId))
-  ok(begin(run, handshake.name, 'accept', args, undefined, invitation.version))
-  const made = allConnections(run.records).find(c => !before.has(c.connectionId))
+  const sent = ok(begin(run, handshake.name, 'accept', args, undefined, invitation.version))
+  const made = readThread(run.records, String(sent.threadId))?.connectionId
   if (made === undefined) throw new Error('a handshake without a connection')
-  if (made.label === '' && invitation.label !== '') writeConnection(run, { ...made, label: invitation.label })
-  return view(need(run, made.connectionId))
+  const connection = need(run, made)
+  if (connection.label === '' && invitation.label !== '')
+    writeConnection(run, { ...connection, label: invitation.label })
+  return view(need(run, made))
 }
 
-function handshakeOf(run: Run, connection: Connection): string {
+function handshakeOf(connection: Connection): string {
   if (connection.threadId === null) throw new RulesetFault('connection.state', 'the connection waits for nothing')
   return connection.threadId
 }
@@ -126,13 +139,13 @@ function handshakeOf(run: Run, connection: Connection): string {
 /** Approves a request that waits (`invite --approve`). */
 export function approve(run: Run, connectionId: string): JsonObject {
   const connection = need(run, connectionId)
-  ok(command(run, handshakeOf(run, connection), 'approve', {}))
+  ok(command(run, handshakeOf(connection), 'approve', {}))
   return view(need(run, connectionId))
 }
 
 export function decline(run: Run, connectionId: string): JsonObject {
   const connection = need(run, connectionId)
-  ok(command(run, handshakeOf(run, connection), 'decline', {}))
+  ok(command(run, handshakeOf(connection), 'decline', {}))
   return view(need(run, connectionId))
 }
 
@@ -140,9 +153,16 @@ export function decline(run: Run, connectionId: string): JsonObject {
 export function close(run: Run, connectionId: string, by: string): JsonObject {
   const connection = need(run, connectionId)
   if (connection.state === 'closed') return view(connection)
-  if (connection.state === 'invited' && connection.invitationId !== null) command(run, connection.invitationId, 'withdraw', {})
+  if (connection.state === 'invited' && connection.invitationId !== null)
+    command(run, connection.invitationId, 'withdraw', {})
   const closed = applyRelation(run, { connectionId, state: 'closed' })
-  run.raise({ eid: run.txnId, eci: null, domain: 'connection', type: 'closed', attrs: { connectionId, by, label: closed.label, myDid: closed.myDid, theirDid: closed.theirDid } })
+  run.raise({
+    eid: run.txnId,
+    eci: null,
+    domain: 'connection',
+    type: 'closed',
+    attrs: { connectionId, by, label: closed.label, myDid: closed.myDid, theirDid: closed.theirDid },
+  })
   return view(closed)
 }
 
@@ -153,10 +173,20 @@ export function remove(run: Run, connectionId: string): JsonObject {
   return closed
 }
 
-export function setPolicy(run: Run, connectionId: string, events: string | undefined, queries: string | undefined): JsonObject {
+export function setPolicy(
+  run: Run,
+  connectionId: string,
+  events: string | undefined,
+  queries: string | undefined,
+): JsonObject {
   need(run, connectionId)
   checkPolicies(events ?? '', queries ?? '')
-  return view(applyRelation(run, { connectionId, policy: { ...(events === undefined ? {} : { events }), ...(queries === undefined ? {} : { queries }) } }))
+  return view(
+    applyRelation(run, {
+      connectionId,
+      policy: { ...(events === undefined ? {} : { events }), ...(queries === undefined ? {} : { queries }) },
+    }),
+  )
 }
 
 // ---- using one ---------------------------------------------------------------------------------------------------
@@ -168,30 +198,56 @@ export function ping(run: Run, connectionId: string): JsonObject {
 
 export function basicMessage(run: Run, connectionId: string, content: string, id?: string): JsonObject {
   const connection = open(run, connectionId)
-  return ok(begin(run, 'basicmessage', 'send', { content, ...(id === undefined ? {} : { id }) }, connection, connection.version))
+  return ok(
+    begin(
+      run,
+      'basicmessage',
+      'send',
+      { content, ...(id === undefined ? {} : { id }) },
+      connection,
+      connection.version,
+    ),
+  )
 }
 
-export function sendPicoEvent(run: Run, connectionId: string, event: { domain: string; type: string; attrs: JsonObject }): JsonObject {
+export function sendPicoEvent(
+  run: Run,
+  connectionId: string,
+  event: { domain: string; type: string; attrs: JsonObject },
+): JsonObject {
   const connection = open(run, connectionId)
   return ok(begin(run, 'pico', 'event', { ...event }, connection, connection.version))
 }
 
-export function sendPicoQuery(run: Run, connectionId: string, query: { rid: string; name: string; args: JsonObject }): JsonObject {
+export function sendPicoQuery(
+  run: Run,
+  connectionId: string,
+  query: { rid: string; name: string; args: JsonObject },
+): JsonObject {
   const connection = open(run, connectionId)
   return ok(begin(run, 'pico', 'query', { ...query }, connection, connection.version))
 }
 
 /** A message of any type, for rulesets that speak a protocol of their own. */
-export function sendMessage(run: Run, connectionId: string, type: string, body: JsonObject, thid: string | undefined): JsonObject {
+export function sendMessage(
+  run: Run,
+  connectionId: string,
+  type: string,
+  body: JsonObject,
+  thid: string | undefined,
+): JsonObject {
   const connection = open(run, connectionId)
-  if (connection.myDid === null || connection.theirDid === null) throw new RulesetFault('connection.state', 'the connection has no DIDs yet')
+  if (connection.myDid === null || connection.theirDid === null)
+    throw new RulesetFault('connection.state', 'the connection has no DIDs yet')
   const id = run.uuid()
   const message: Message = {
     version: connection.version,
     id,
     type,
     thid: thid ?? id,
-    ...(connection.version === 'v2' ? { from: connection.myDid, to: [connection.theirDid], createdTime: Math.floor(run.now / 1000) } : {}),
+    ...(connection.version === 'v2'
+      ? { from: connection.myDid, to: [connection.theirDid], createdTime: Math.floor(run.now / 1000) }
+      : {}),
     body: body as Message['body'],
     attachments: [],
   }
@@ -212,7 +268,12 @@ type DidcommBody = Extract<Letter['body'], { kind: 'didcomm' }>
 export function letterLeft(run: Run, stimulus: Extract<Stimulus, { kind: 'letter' }>, body: DidcommBody): void {
   const message = body.plaintext
   const id = message['@id'] ?? message.id ?? stimulus.letterId
-  const attrs: JsonObject = { id, connectionId: body.connectionId ?? null, type: message['@type'] ?? message.type ?? null, attempts: stimulus.attempts }
+  const attrs: JsonObject = {
+    id,
+    connectionId: body.connectionId ?? null,
+    type: message['@type'] ?? message.type ?? null,
+    attempts: stimulus.attempts,
+  }
   const delivered = stimulus.outcome === 'delivered'
   run.raise({
     eid: run.txnId,

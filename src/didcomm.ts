@@ -8,14 +8,34 @@ import { idKey, isExpired, type Message, parseMessage, parseType, serialise } fr
 import { PICOMESH } from '../protocols/pico.ts'
 import { isProblem, problemReport, wireCode } from '../protocols/problem.ts'
 import { RELOCATE } from '../protocols/relocate.ts'
-import type { Circumstances, Moved, Outgoing, Protocol, Raised, Refused, Relation, Thread, Trigger } from '../protocols/turn.ts'
+import type {
+  Circumstances,
+  Moved,
+  Outgoing,
+  Protocol,
+  Raised,
+  Refused,
+  Relation,
+  Thread,
+  Trigger,
+} from '../protocols/turn.ts'
 import { fromBase58 } from '../wallet/bytes.ts'
-import { didKey } from '../wallet/did-key.ts'
 import { readDidDocument } from '../wallet/did-document.ts'
+import { didKey } from '../wallet/did-key.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
 import { applyRelation, type Connection, facts, readConnection, writeConnection } from './connection-record.ts'
-import { drawDid, fromPrior, keepDocument, keepLong, keyReferences, ownDid, resolverOf, sign, verify } from './identity.ts'
+import {
+  drawDid,
+  fromPrior,
+  keepDocument,
+  keepLong,
+  keyReferences,
+  ownDid,
+  resolverOf,
+  sign,
+  verify,
+} from './identity.ts'
 import { GROUP, readSelf, rulesets, writeSelf } from './pico.ts'
 import { allows } from './policy.ts'
 import type { Json, JsonObject, OpenedMessage, View } from './ports.ts'
@@ -31,7 +51,8 @@ const THREAD_IDLE_MS = 24 * 3600 * 1000
 
 // ---- threads ---------------------------------------------------------------------------------------------------
 
-export const readThread = (view: View, threadId: string) => view.get(GROUP.thread, idKey(threadId)) as unknown as Thread | undefined
+export const readThread = (view: View, threadId: string) =>
+  view.get(GROUP.thread, idKey(threadId)) as unknown as Thread | undefined
 
 function storeThread(run: Run, before: Thread | undefined, moved: Moved, protocol: Protocol): void {
   const { thread } = moved
@@ -41,7 +62,10 @@ function storeThread(run: Run, before: Thread | undefined, moved: Moved, protoco
     if (before) run.records.put(GROUP.thread, leaf, undefined)
     return
   }
-  const kept: Thread = moved.final || thread.expiresAt !== undefined || protocol.retain === true ? thread : { ...thread, expiresAt: run.now + THREAD_IDLE_MS }
+  const kept: Thread =
+    moved.final || thread.expiresAt !== undefined || protocol.retain === true
+      ? thread
+      : { ...thread, expiresAt: run.now + THREAD_IDLE_MS }
   run.records.put(GROUP.thread, leaf, kept as unknown as Json)
   if (kept.expiresAt !== undefined) setTimer(run, kept.expiresAt, 'thread', leaf)
 }
@@ -52,7 +76,13 @@ const endpointOf = (run: Run) => ({ uri: `${run.given.engine.baseUrl}/didcomm`, 
 
 type More = Partial<Pick<Circumstances, 'message' | 'sender' | 'recipient' | 'fromPrior' | 'connection' | 'parent'>>
 
-function circumstances(run: Run, version: 'v1' | 'v2', args: JsonObject, connection: Connection | undefined, more: More = {}): Circumstances {
+function circumstances(
+  run: Run,
+  version: 'v1' | 'v2',
+  args: JsonObject,
+  connection: Connection | undefined,
+  more: More = {},
+): Circumstances {
   const endpoint = endpointOf(run)
   return {
     now: run.now,
@@ -83,7 +113,9 @@ function circumstances(run: Run, version: 'v1' | 'v2', args: JsonObject, connect
       keepLong(run, did)
       return { did, short: shortForm(did), keys: keyReferences(read) }
     },
-    allows: (kind, first, second) => connection !== undefined && allows(kind === 'event' ? connection.eventPolicy : connection.queryPolicy, kind, first, second),
+    allows: (kind, first, second) =>
+      connection !== undefined &&
+      allows(kind === 'event' ? connection.eventPolicy : connection.queryPolicy, kind, first, second),
   }
 }
 
@@ -95,7 +127,12 @@ function carryOut(run: Run, protocol: Protocol, before: Thread | undefined, move
   if (relation) relate(run, protocol, moved, relation)
   noteTold(run, protocol, moved)
   const connectionId = relation?.connectionId ?? moved.thread.connectionId
-  storeThread(run, before, connectionId === undefined ? moved : { ...moved, thread: { ...moved.thread, connectionId } }, protocol)
+  storeThread(
+    run,
+    before,
+    connectionId === undefined ? moved : { ...moved, thread: { ...moved.thread, connectionId } },
+    protocol,
+  )
   const letters = moved.outgoing.map(outgoing => post(run, outgoing))
   for (const event of moved.events) raise(run, event)
   if (moved.ask && moved.thread.connectionId !== undefined) askLater(run, moved.thread, moved.ask)
@@ -152,7 +189,10 @@ export function post(run: Run, outgoing: Outgoing, report = false): string {
       ...(connectionId === undefined ? {} : { connectionId }),
       version: message.version,
       from,
-      to: typeof to === 'string' ? to : { recipientKeys: to.recipientKeys, routingKeys: to.routingKeys, serviceEndpoint: to.serviceEndpoint },
+      to:
+        typeof to === 'string'
+          ? to
+          : { recipientKeys: to.recipientKeys, routingKeys: to.routingKeys, serviceEndpoint: to.serviceEndpoint },
       plaintext: jwt === undefined ? plaintext : { ...plaintext, from_prior: jwt },
     },
     `didcomm:${lane}`,
@@ -164,7 +204,10 @@ export function post(run: Run, outgoing: Outgoing, report = false): string {
 
 /** A peer's query is evaluated after the commit, on the committed state, and its answer is a command on the thread. */
 function askLater(run: Run, thread: Thread, ask: { rid: string; name: string; args: JsonObject }): void {
-  run.letter({ kind: 'query', threadId: thread.threadId, rid: ask.rid, name: ask.name, args: ask.args }, `query:${thread.threadId}`)
+  run.letter(
+    { kind: 'query', threadId: thread.threadId, rid: ask.rid, name: ask.name, args: ask.args },
+    `query:${thread.threadId}`,
+  )
 }
 
 /** The bounded list of basic messages that `msg ls` shows. */
@@ -191,15 +234,32 @@ function keepMessage(run: Run, connectionId: string, message: Message, direction
 export type CommandResult = JsonObject
 
 const refusalOf = (refused: { code: string; message: string; place?: string }): JsonObject => ({
-  error: { code: refused.code, message: refused.message, ...(refused.place === undefined ? {} : { place: refused.place }) },
+  error: {
+    code: refused.code,
+    message: refused.message,
+    ...(refused.place === undefined ? {} : { place: refused.place }),
+  },
 })
 
 /** Begins a thread of `protocolName` by a command. */
-export function begin(run: Run, protocolName: string, name: string, args: JsonObject, connection: Connection | undefined, version: 'v1' | 'v2', parentId?: string): CommandResult {
+export function begin(
+  run: Run,
+  protocolName: string,
+  name: string,
+  args: JsonObject,
+  connection: Connection | undefined,
+  version: 'v1' | 'v2',
+  parentId?: string,
+): CommandResult {
   const protocol = byName(protocolName)
   if (protocol === undefined) throw new Error(`no protocol ${protocolName}`)
   const parent = parentId === undefined ? undefined : readThread(run.records, parentId)
-  const moved = advance(protocol, undefined, `command ${name}`, circumstances(run, version, args, connection, parent === undefined ? {} : { parent }))
+  const moved = advance(
+    protocol,
+    undefined,
+    `command ${name}`,
+    circumstances(run, version, args, connection, parent === undefined ? {} : { parent }),
+  )
   if (isRefused(moved)) return refusalOf(moved)
   carryOut(run, protocol, undefined, moved)
   return { ...(moved.answer as JsonObject | undefined) }
@@ -210,7 +270,11 @@ export function command(run: Run, threadId: string, name: string, args: JsonObje
   const thread = readThread(run.records, threadId)
   if (thread === undefined) return refusalOf({ code: 'thread.unknown', message: 'there is no such thread' })
   const moved = trigger(run, thread, `command ${name}`, args)
-  return moved === undefined ? {} : isRefused(moved) ? refusalOf(moved) : { ...(moved.answer as JsonObject | undefined) }
+  return moved === undefined
+    ? {}
+    : isRefused(moved)
+      ? refusalOf(moved)
+      : { ...(moved.answer as JsonObject | undefined) }
 }
 
 /** A thread's time is up. */
@@ -227,7 +291,12 @@ function trigger(run: Run, thread: Thread, on: Trigger, args: JsonObject): Moved
   if (protocol === undefined) return undefined
   const connection = thread.connectionId === undefined ? undefined : readConnection(run.records, thread.connectionId)
   const parent = thread.pthid === undefined ? undefined : readThread(run.records, thread.pthid)
-  const moved = advance(protocol, thread, on, circumstances(run, thread.version, args, connection, parent === undefined ? {} : { parent }))
+  const moved = advance(
+    protocol,
+    thread,
+    on,
+    circumstances(run, thread.version, args, connection, parent === undefined ? {} : { parent }),
+  )
   if (isRefused(moved)) return moved
   carryOut(run, protocol, thread, moved)
   if (on === 'timeout' && moved.answer) tellWaiting(run, thread, moved.answer as JsonObject)
@@ -245,7 +314,9 @@ function isRefused(result: Moved | Refused): result is Refused {
 
 // ---- receiving -----------------------------------------------------------------------------------------------------------
 
-export type Received = { readonly rejected: { readonly reason: string; readonly from?: string } } | { readonly replies?: readonly string[] }
+export type Received =
+  | { readonly rejected: { readonly reason: string; readonly from?: string } }
+  | { readonly replies?: readonly string[] }
 
 interface Party {
   readonly connection: Connection | undefined
@@ -257,12 +328,16 @@ interface Party {
   readonly rotatesTo?: string
 }
 
-const reject = (reason: string, from?: string): Received => ({ rejected: { reason, ...(from === undefined ? {} : { from }) } })
+const reject = (reason: string, from?: string): Received => ({
+  rejected: { reason, ...(from === undefined ? {} : { from }) },
+})
 
 /** One opened message. A refusal of a stranger or of an unauthentic message writes nothing. */
 export function receive(run: Run, opened: OpenedMessage): Received {
   if (opened.sender === null) return reject('message.unauthenticated')
-  const purpose = run.records.get(GROUP.recipient, opened.recipientKid) as { connectionId?: string; invitationId?: string } | undefined
+  const purpose = run.records.get(GROUP.recipient, opened.recipientKid) as
+    | { connectionId?: string; invitationId?: string }
+    | undefined
   if (purpose === undefined) return reject('envelope.unknown_recipient')
   const message = parseMessage(opened.plaintext as never, opened.version)
   if (isProblem(message)) return reject(message.code)
@@ -272,7 +347,13 @@ export function receive(run: Run, opened: OpenedMessage): Received {
   if (isExpired(message, run.now)) return reject('message.expired', from)
   if (isStale(run, party.name, message)) return reject('message.stale', from)
   if (run.records.get(GROUP.seen(party.name), idKey(message.id)) !== undefined) return reject('message.duplicate', from)
-  return take(run, opened, message, party.rotatesTo === undefined ? party : rotated(run, party, party.rotatesTo), purpose)
+  return take(
+    run,
+    opened,
+    message,
+    party.rotatesTo === undefined ? party : rotated(run, party, party.rotatesTo),
+    purpose,
+  )
 }
 
 /** The connection goes on under the new DID, mail from the old one is a stranger's (DIDComm v2 "DID Rotation"). A second
@@ -280,7 +361,8 @@ export function receive(run: Run, opened: OpenedMessage): Received {
 function rotated(run: Run, party: Party, did: string): Party {
   const old = party.connection as Connection
   const double = connectionOf(run.records, shortForm(did))
-  if (double !== undefined && double.connectionId !== old.connectionId && double.myDid === old.myDid) applyRelation(run, { connectionId: double.connectionId, state: 'closed' })
+  if (double !== undefined && double.connectionId !== old.connectionId && double.myDid === old.myDid)
+    applyRelation(run, { connectionId: double.connectionId, state: 'closed' })
   const connection = applyRelation(run, { connectionId: old.connectionId, theirDid: { did, short: shortForm(did) } })
   return { ...party, connection }
 }
@@ -292,7 +374,12 @@ function isStale(run: Run, sender: string, message: Message): boolean {
 }
 
 /** The connection that the authenticated sender belongs to, or a stranger that may only shake hands; a string refuses. */
-function whoSent(run: Run, opened: OpenedMessage, message: Message, purpose: { connectionId?: string; invitationId?: string }): Party | string {
+function whoSent(
+  run: Run,
+  opened: OpenedMessage,
+  message: Message,
+  purpose: { connectionId?: string; invitationId?: string },
+): Party | string {
   const { records } = run
   const sender = opened.sender as NonNullable<OpenedMessage['sender']>
   const own = purpose.connectionId === undefined ? undefined : readConnection(records, purpose.connectionId)
@@ -301,23 +388,54 @@ function whoSent(run: Run, opened: OpenedMessage, message: Message, purpose: { c
     if (verkey === undefined) return 'message.unauthenticated'
     const key = didKey('Ed25519', verkey)
     const bound = purpose.connectionId === undefined ? amongPeers(records, opened.recipientKid, [key]) : own
-    if (bound?.theirKeys.includes(sender.publicKey)) return { connection: bound, sender: { key, ...(bound.theirDid === null ? {} : { did: bound.theirDid }) }, name: bound.connectionId }
+    if (bound?.theirKeys.includes(sender.publicKey))
+      return {
+        connection: bound,
+        sender: { key, ...(bound.theirDid === null ? {} : { did: bound.theirDid }) },
+        name: bound.connectionId,
+      }
     if (bound !== undefined && bound.theirDid !== null) return 'message.sender_mismatch'
     const did = broughtDid(message)
     const known = did === undefined ? undefined : (records.get(GROUP.peer, did) as string | undefined)
-    return { connection: bound, sender: { key, ...(did === undefined ? {} : { did }) }, name: known ?? bound?.connectionId ?? did ?? key }
+    return {
+      connection: bound,
+      sender: { key, ...(did === undefined ? {} : { did }) },
+      name: known ?? bound?.connectionId ?? did ?? key,
+    }
   }
   const did = shortForm(sender.did ?? '')
   if (did === '') return 'message.unauthenticated'
   const known = records.get(GROUP.peer, did) as string | undefined
   const prior = opened.fromPrior
-  const bound = purpose.connectionId === undefined ? amongPeers(records, opened.recipientKid, prior === undefined ? [did] : [shortForm(prior.iss), did]) : own
-  if (bound !== undefined && known === bound.connectionId) return { connection: bound, sender: { key: sender.kid, did }, name: known }
-  const vouched = prior !== undefined && bound !== undefined && shortForm(prior.sub) === did && bound.theirDid !== null && records.get(GROUP.peer, shortForm(prior.iss)) === bound.connectionId
+  const bound =
+    purpose.connectionId === undefined
+      ? amongPeers(records, opened.recipientKid, prior === undefined ? [did] : [shortForm(prior.iss), did])
+      : own
+  if (bound !== undefined && known === bound.connectionId)
+    return { connection: bound, sender: { key: sender.kid, did }, name: known }
+  const vouched =
+    prior !== undefined &&
+    bound !== undefined &&
+    shortForm(prior.sub) === did &&
+    bound.theirDid !== null &&
+    records.get(GROUP.peer, shortForm(prior.iss)) === bound.connectionId
   const standing = bound?.state === 'established' || bound?.state === 'responded'
-  if (vouched) return { connection: bound, sender: { key: sender.kid, did }, name: bound.connectionId, ...(standing ? { rotatesTo: sender.did ?? did } : {}) }
+  if (vouched)
+    return {
+      connection: bound,
+      sender: { key: sender.kid, did },
+      name: bound.connectionId,
+      ...(standing ? { rotatesTo: sender.did ?? did } : {}),
+    }
   if (bound !== undefined && bound.theirDid !== null && bound.state !== 'requested') return 'message.sender_mismatch'
-  if (bound !== undefined && bound.state === 'requested' && prior === undefined && bound.theirDid !== null && bound.theirDid !== did) return 'message.sender_mismatch'
+  if (
+    bound !== undefined &&
+    bound.state === 'requested' &&
+    prior === undefined &&
+    bound.theirDid !== null &&
+    bound.theirDid !== did
+  )
+    return 'message.sender_mismatch'
   return { connection: bound, sender: { key: sender.kid, did }, name: known ?? bound?.connectionId ?? did }
 }
 
@@ -328,7 +446,8 @@ const connectionOf = (records: View, did: string): Connection | undefined => {
 
 /** A key of a DID that several peers know is bound to none of them: the sender tells whose connection under it this is. */
 function amongPeers(records: View, recipientKid: string, senders: readonly string[]): Connection | undefined {
-  const ours = (connection: Connection | undefined) => connection?.myDid != null && ownDid(records, connection.myDid)?.recipients.includes(recipientKid) === true
+  const ours = (connection: Connection | undefined) =>
+    connection?.myDid != null && ownDid(records, connection.myDid)?.recipients.includes(recipientKid) === true
   return senders.map(did => connectionOf(records, did)).find(ours)
 }
 
@@ -337,28 +456,39 @@ function broughtDid(message: Message): string | undefined {
   return typeof message.body.did === 'string' ? shortForm(message.body.did) : undefined
 }
 
-function take(run: Run, opened: OpenedMessage, message: Message, party: Party, purpose: { invitationId?: string }): Received {
+function take(
+  run: Run,
+  opened: OpenedMessage,
+  message: Message,
+  party: Party,
+  purpose: { invitationId?: string },
+): Received {
   const find = (id: string) => readThread(run.records, id)
   let { connection } = party
   const peer = connection !== undefined && (connection.state === 'established' || connection.state === 'responded')
   const found = dispatch(message, find)
   if (isProblem(found)) {
     if (!peer) return reject(found.code, party.sender.did)
-    return found.code === 'message.unsupported' ? unknownMessage(run, message, party) : refused(run, found, message, party, peer)
+    return found.code === 'message.unsupported'
+      ? unknownMessage(run, message, party)
+      : refused(run, found, message, party, peer)
   }
   const { protocol, trigger: on, thread } = found
   // Forwards are for the engine, moves are between engines: neither is for a pico.
   if (protocol.name === 'routing' || protocol.name === 'move') return reject('message.unsupported', party.sender.did)
   if (!peer && protocol.handshake !== true) return reject('message.unauthenticated', party.sender.did)
   connection ??= thread?.connectionId === undefined ? undefined : readConnection(run.records, thread.connectionId)
-  if (thread?.connectionId !== undefined && connection !== undefined && thread.connectionId !== connection.connectionId) return reject('message.stranger', party.sender.did)
+  if (thread?.connectionId !== undefined && connection !== undefined && thread.connectionId !== connection.connectionId)
+    return reject('message.stranger', party.sender.did)
   if (connection?.state === 'responded' && protocol.handshake !== true) connection = confirm(run, connection)
   const parent = found.parent ?? (purpose.invitationId === undefined ? undefined : find(purpose.invitationId))
   const turn = circumstances(run, message.version, {}, connection, {
     message,
     sender: party.sender,
     recipient: recipientOf(opened),
-    ...(opened.fromPrior === undefined ? {} : { fromPrior: { iss: shortForm(opened.fromPrior.iss), sub: shortForm(opened.fromPrior.sub) } }),
+    ...(opened.fromPrior === undefined
+      ? {}
+      : { fromPrior: { iss: shortForm(opened.fromPrior.iss), sub: shortForm(opened.fromPrior.sub) } }),
     ...(parent === undefined ? {} : { parent }),
   })
   const moved = advance(protocol, thread, on, turn)
@@ -380,7 +510,9 @@ function confirm(run: Run, connection: Connection): Connection {
 }
 
 const tunnelledBy = (event: Raised, connectionId: string | undefined): Raised =>
-  event.tunnelled === true && connectionId !== undefined ? { ...event, attrs: { ...event.attrs, _connectionId: connectionId } } : event
+  event.tunnelled === true && connectionId !== undefined
+    ? { ...event, attrs: { ...event.attrs, _connectionId: connectionId } }
+    : event
 
 function recipientOf(opened: OpenedMessage): string {
   if (opened.version === 'v2') return opened.recipientKid.split('#')[0] as string
@@ -391,7 +523,8 @@ function recipientOf(opened: OpenedMessage): string {
 /** An authenticated peer was refused by policy, state, version or form: it is told, rules are told, the id is remembered. */
 function refused(run: Run, refusal: Refused, message: Message, party: Party, peer: boolean): Received {
   const silent = ['message.unauthenticated', 'message.forged', 'message.expired', 'message.stranger']
-  if (!peer || party.connection === undefined || silent.includes(refusal.code)) return reject(refusal.code, party.sender.did)
+  if (!peer || party.connection === undefined || silent.includes(refusal.code))
+    return reject(refusal.code, party.sender.did)
   run.records.put(GROUP.seen(party.name), idKey(message.id), { t: run.now })
   if (refusal.report) post(run, refusal.report)
   raiseRejected(run, party.connection, refusal.code, message)
@@ -405,7 +538,13 @@ function raiseRejected(run: Run, connection: Connection, reason: string, message
   const count = before?.minute === minute ? before.count : 0
   if (count >= REJECTED_PER_MINUTE) return
   run.records.put('rejected', connection.connectionId, { minute, count: count + 1 })
-  run.raise({ eid: run.txnId, eci: null, domain: 'didcomm', type: 'message_rejected', attrs: { reason, connectionId: connection.connectionId, type: message.type, thid: message.thid } })
+  run.raise({
+    eid: run.txnId,
+    eci: null,
+    domain: 'didcomm',
+    type: 'message_rejected',
+    attrs: { reason, connectionId: connection.connectionId, type: message.type, thid: message.thid },
+  })
 }
 
 /** A type that no table declares: rules may know it; if none does, the peer is told. */
@@ -414,14 +553,20 @@ function unknownMessage(run: Run, message: Message, party: Party): Received {
   const type = parseType(message.type)
   if (isProblem(type)) return reject(type.code, party.sender.did)
   run.records.put(GROUP.seen(party.name), idKey(message.id), { t: run.now })
-  const attrs = messageAttributes(message, connection.connectionId, connection.theirDid ?? party.sender.did) as JsonObject
+  const attrs = messageAttributes(
+    message,
+    connection.connectionId,
+    connection.theirDid ?? party.sender.did,
+  ) as JsonObject
   const event = eventOf(type.protocol, type.name)
   run.raise({ eid: run.txnId, eci: null, domain: 'didcomm', type: 'message_received', attrs })
   run.raise({ eid: run.txnId, eci: null, domain: event.domain, type: event.name, attrs })
   if (handled(run, event.domain, event.name)) return {}
   run.raise({ eid: run.txnId, eci: null, domain: 'didcomm', type: 'message_unhandled', attrs })
   // A report about a report or an ack would be answered in its turn, and so for ever.
-  const told = /^(problem[-_]report|ack)$/.test(type.name) ? undefined : wireCode('message.unsupported', message.version)
+  const told = /^(problem[-_]report|ack)$/.test(type.name)
+    ? undefined
+    : wireCode('message.unsupported', message.version)
   if (told !== undefined && connection.myDid !== null && connection.theirDid !== null) {
     const id = run.uuid()
     const report = problemReport(message.version, told, `${type.piuri} is not spoken here`, message.thid)
@@ -435,11 +580,19 @@ function unknownMessage(run: Run, message: Message, party: Party): Received {
       body: report.body,
       attachments: [],
     }
-    post(run, { name: 'problem-report', message: reply, from: connection.myDid, to: connection.theirDid, connectionId: connection.connectionId })
+    post(run, {
+      name: 'problem-report',
+      message: reply,
+      from: connection.myDid,
+      to: connection.theirDid,
+      connectionId: connection.connectionId,
+    })
   }
   return {}
 }
 
 function handled(run: Run, domain: string, type: string): boolean {
-  return rulesets(run.records).some(installed => code(run, installed.hash).rules.some(rule => rule.active && rule.salient.includes(`${domain}:${type}`)))
+  return rulesets(run.records).some(installed =>
+    code(run, installed.hash).rules.some(rule => rule.active && rule.salient.includes(`${domain}:${type}`)),
+  )
 }

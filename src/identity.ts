@@ -5,11 +5,11 @@
 import { signAttachment, verifyAttachment } from '../wallet/attachment.ts'
 import { base58, text, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
-import { didKey, keyBytesOf } from '../wallet/did-key.ts'
 import type { DidDocument, Service } from '../wallet/did-document.ts'
 import { readDidDocument } from '../wallet/did-document.ts'
+import { didKey, keyBytesOf } from '../wallet/did-key.ts'
 import { makePeer2, makePeer4 } from '../wallet/did-peer.ts'
-import { isFault, type Fault } from '../wallet/fault.ts'
+import { type Fault, isFault } from '../wallet/fault.ts'
 import { makeFromPrior } from '../wallet/from-prior.ts'
 import { drawKey, makeKeyring, type StoredKey } from '../wallet/keyring.ts'
 import { shortForm } from '../wallet/keys.ts'
@@ -42,7 +42,12 @@ export type DrawKind = 'peer4' | 'peer2' | 'key'
 export function drawDid(run: Run, kind: DrawKind, endpoint: { uri: string; routingKeys: readonly string[] }): OwnDid {
   const ed = drawKey('Ed25519', run.draw('key'))
   const verkey = base58(ed.publicKey)
-  const own = kind === 'peer2' ? peer2(run, ed, verkey, endpoint) : kind === 'peer4' ? peer4(ed.publicKey, verkey, endpoint) : plainKey(ed.publicKey, verkey)
+  const own =
+    kind === 'peer2'
+      ? peer2(run, ed, verkey, endpoint)
+      : kind === 'peer4'
+        ? peer4(ed.publicKey, verkey, endpoint)
+        : plainKey(ed.publicKey, verkey)
   putKey(run, verkey, ed.stored)
   if (own.authentication !== verkey) putKey(run, own.authentication, ed.stored)
   run.records.put(OWN, own.short, own as unknown as Json)
@@ -51,7 +56,11 @@ export function drawDid(run: Run, kind: DrawKind, endpoint: { uri: string; routi
 
 type Drawn = ReturnType<typeof drawKey>
 
-function peer4(publicKey: Uint8Array, verkey: string, endpoint: { uri: string; routingKeys: readonly string[] }): OwnDid {
+function peer4(
+  publicKey: Uint8Array,
+  verkey: string,
+  endpoint: { uri: string; routingKeys: readonly string[] },
+): OwnDid {
   const agreement = cryptoNode.ed25519ToX25519Public(publicKey)
   if (agreement === undefined) throw new Error('a drawn key is no curve point')
   const multikey = (key: string) => key.slice('did:key:'.length)
@@ -88,7 +97,12 @@ function peer2(run: Run, ed: Drawn, verkey: string, endpoint: { uri: string; rou
       { purpose: 'V', type: 'Ed25519', publicKey: ed.publicKey },
       { purpose: 'E', type: 'X25519', publicKey: x.publicKey },
     ],
-    services: [{ type: 'DIDCommMessaging', serviceEndpoint: { uri: endpoint.uri, routingKeys: [...endpoint.routingKeys], accept: ['didcomm/v2'] } }],
+    services: [
+      {
+        type: 'DIDCommMessaging',
+        serviceEndpoint: { uri: endpoint.uri, routingKeys: [...endpoint.routingKeys], accept: ['didcomm/v2'] },
+      },
+    ],
   })
   const agreement = `${did}#key-2`
   putKey(run, agreement, x.stored)
@@ -120,10 +134,12 @@ export function receiveNoMore(run: Run, own: OwnDid): void {
   }
 }
 
-export const ownDid = (view: View, did: string): OwnDid | undefined => view.get(OWN, shortForm(did)) as unknown as OwnDid | undefined
+export const ownDid = (view: View, did: string): OwnDid | undefined =>
+  view.get(OWN, shortForm(did)) as unknown as OwnDid | undefined
 
 /** A keyring over the pico's key records. */
-const keyringOf = (view: View) => makeKeyring(cryptoNode, kid => view.get(GROUP.key, kid) as unknown as StoredKey | undefined)
+const keyringOf = (view: View) =>
+  makeKeyring(cryptoNode, kid => view.get(GROUP.key, kid) as unknown as StoredKey | undefined)
 
 /** Resolves offline: did:key, did:peer, and documents that peers brought and that were vouched for. */
 export function resolverOf(view: View) {
@@ -196,7 +212,13 @@ export function keyReferences(document: DidDocument): string[] {
 
 /** base58 verkeys that may send for this DID on v1: its Ed25519 keys. */
 export function verkeysOf(document: DidDocument): string[] {
-  return [...new Set(document.verificationMethod.filter(method => method.keyType === 'Ed25519').map(method => base58(method.publicKey)))]
+  return [
+    ...new Set(
+      document.verificationMethod
+        .filter(method => method.keyType === 'Ed25519')
+        .map(method => base58(method.publicKey)),
+    ),
+  ]
 }
 
 export interface Address {
@@ -205,7 +227,10 @@ export interface Address {
 }
 
 /** Where the document says its subject is reached, and for which verkeys (v1). Undefined when nowhere. */
-export function serviceOf(document: DidDocument, version: 'v1' | 'v2'): (Address & { recipientKeys: readonly string[] }) | undefined {
+export function serviceOf(
+  document: DidDocument,
+  version: 'v1' | 'v2',
+): (Address & { recipientKeys: readonly string[] }) | undefined {
   const services = [...document.service].sort((a, b) => (a.priority ?? 0) - (b.priority ?? 0))
   for (const service of services) {
     const found = version === 'v1' ? serviceV1(service, document) : serviceV2(service)
@@ -219,7 +244,9 @@ function serviceV1(service: Service, document: DidDocument): (Address & { recipi
   const uri = service.serviceEndpoint
   if (typeof uri !== 'string' || uri === '' || uri.startsWith('didcomm:transport/queue')) return undefined
   const recipientKeys = (service.recipientKeys ?? []).flatMap(reference => {
-    const method = document.verificationMethod.find(m => m.id === reference || m.id.endsWith(reference.startsWith('#') ? reference : '\0'))
+    const method = document.verificationMethod.find(
+      m => m.id === reference || m.id.endsWith(reference.startsWith('#') ? reference : '\0'),
+    )
     const bytes = method?.publicKey ?? keyBytesOf(reference)?.publicKey
     return bytes === undefined ? [] : [base58(bytes)]
   })
@@ -230,9 +257,15 @@ function serviceV2(service: Service): (Address & { recipientKeys: string[] }) | 
   if (service.type !== 'DIDCommMessaging') return undefined
   const endpoints = Array.isArray(service.serviceEndpoint) ? service.serviceEndpoint : [service.serviceEndpoint]
   for (const endpoint of endpoints) {
-    if (typeof endpoint === 'string' && endpoint !== '') return { uri: endpoint, routingKeys: service.routingKeys ?? [], recipientKeys: [] }
-    const { uri, routingKeys, routing_keys } = (endpoint ?? {}) as { uri?: unknown; routingKeys?: string[]; routing_keys?: string[] }
-    if (typeof uri === 'string' && uri !== '') return { uri, routingKeys: routingKeys ?? routing_keys ?? [], recipientKeys: [] }
+    if (typeof endpoint === 'string' && endpoint !== '')
+      return { uri: endpoint, routingKeys: service.routingKeys ?? [], recipientKeys: [] }
+    const { uri, routingKeys, routing_keys } = (endpoint ?? {}) as {
+      uri?: unknown
+      routingKeys?: string[]
+      routing_keys?: string[]
+    }
+    if (typeof uri === 'string' && uri !== '')
+      return { uri, routingKeys: routingKeys ?? routing_keys ?? [], recipientKeys: [] }
   }
   return undefined
 }

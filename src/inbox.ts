@@ -1,7 +1,7 @@
 // Bytes from outside to a pico's step: whose mail it is, opened and checked against that pico's keys, applied or kept.
 // What is refused is counted and answered like what is taken, so that an attacker learns nothing (contract 4).
 
-import { base64url, base58, fromBase64url } from '../wallet/bytes.ts'
+import { base58, base64url, fromBase64url } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { type Envelope, peek, unpack } from '../wallet/envelope.ts'
 import { isFault } from '../wallet/fault.ts'
@@ -64,7 +64,8 @@ export class Inbox {
     if (isFault(envelope)) return this.unknown(envelope.code, 400)
     // A bare JWS names no key of ours: nobody's mail.
     if (envelope.recipients.length === 0) return this.unknown('message.plaintext', 400)
-    if (this.around.own.recipient(envelope.recipients)) return depth >= FORWARDS ? this.unknown('message.loop', 400) : this.around.own.take(envelope, this, depth)
+    if (this.around.own.recipient(envelope.recipients))
+      return depth >= FORWARDS ? this.unknown('message.loop', 400) : this.around.own.take(envelope, this, depth)
     const picoId = envelope.recipients.map(name => engine.lookup(`key:${name}`)).find(found => found !== undefined)
     if (picoId === undefined) return this.unknown('envelope.unknown_recipient', 404)
     const stored: JsonObject = { envelope: base64url(bytes) }
@@ -106,7 +107,9 @@ export class Inbox {
     }
     const { clock } = this.around
     let cancel: () => void = () => undefined
-    const late = new Promise<undefined>(resolve => (cancel = clock.wake(clock.now() + REPLY_MS, () => resolve(undefined))))
+    const late = new Promise<undefined>(
+      resolve => (cancel = clock.wake(clock.now() + REPLY_MS, () => resolve(undefined))),
+    )
     const packed = await Promise.race([this.around.outbox().pack(first.letter.body, picoId), late]).finally(cancel)
     if (packed === undefined || isFault(packed)) {
       first.release()
@@ -117,7 +120,8 @@ export class Inbox {
   }
 
   private async speak(picoId: PicoId, claim: Claim, carrier: Carrier): Promise<void> {
-    const packed = claim.letter.body.kind === 'didcomm' ? await this.around.outbox().pack(claim.letter.body, picoId) : undefined
+    const packed =
+      claim.letter.body.kind === 'didcomm' ? await this.around.outbox().pack(claim.letter.body, picoId) : undefined
     if (packed === undefined || isFault(packed) || carrier.reply === undefined) return claim.release()
     carrier.reply(packed.envelope)
     claim.taken()
@@ -137,14 +141,20 @@ export class Inbox {
     if (engine === undefined) return { rejected: { reason: 'engine.stopping' } }
     return engine.read(picoId, view =>
       this.around.keyrings.with(picoId, view, keyring => {
-        const opened = unpack(cryptoNode, keyring, did => resolverOf(view).resolve(did), envelope, { now: Math.floor(this.around.clock.now() / 1000) })
+        const opened = unpack(cryptoNode, keyring, did => resolverOf(view).resolve(did), envelope, {
+          now: Math.floor(this.around.clock.now() / 1000),
+        })
         if (isFault(opened)) return { rejected: { reason: opened.code } }
         if (opened.sender === null) return { rejected: { reason: 'message.unauthenticated' } }
         const message = opened.plaintext as JsonObject
         const returnRoute = asksReturn(message)
         const connection = view.get(GROUP.recipient, opened.recipientKid) as { connectionId?: string } | undefined
         if (returnRoute) this.routes.set(stored as object, { connectionId: connection?.connectionId ?? '' })
-        const sender: OpenedMessage['sender'] = { kid: opened.sender.kid, did: opened.sender.did, publicKey: base58(opened.sender.publicKey) }
+        const sender: OpenedMessage['sender'] = {
+          kid: opened.sender.kid,
+          did: opened.sender.did,
+          publicKey: base58(opened.sender.publicKey),
+        }
         const prior = opened.fromPrior
         return {
           kind: 'message',
@@ -172,7 +182,8 @@ export class Inbox {
     let kept = this.refusals.get(picoId)
     if (kept === undefined) {
       if (this.refusals.size >= 10_000) this.refusals.delete(this.refusals.keys().next().value as PicoId)
-      this.refusals.set(picoId, (kept = { count: 0, recent: [] }))
+      kept = { count: 0, recent: [] }
+      this.refusals.set(picoId, kept)
     }
     count(kept, this.around.clock.now(), reason, from)
   }
@@ -191,6 +202,9 @@ function count(kept: Refusals, now: number, reason: string, from: string | undef
 
 function asksReturn(message: JsonObject): boolean {
   const transport = message['~transport']
-  const route = transport !== null && typeof transport === 'object' && !Array.isArray(transport) ? transport.return_route : message.return_route
+  const route =
+    transport !== null && typeof transport === 'object' && !Array.isArray(transport)
+      ? transport.return_route
+      : message.return_route
   return route === 'all' || route === 'thread'
 }

@@ -79,14 +79,31 @@ export async function main(config: Config): Promise<void> {
     builtins: join(installationFolder(), 'krl'),
     version: VERSION,
     home: config.home,
-    limits: { queue: config.limits.queue, dedupe_days: config.limits.dedupe_days, dedupe_ids: config.limits.dedupe_ids },
+    limits: {
+      queue: config.limits.queue,
+      dedupe_days: config.limits.dedupe_days,
+      dedupe_ids: config.limits.dedupe_ids,
+    },
     mark: markFile(join(config.home, 'mark')),
     jsonDepth: config.limits.json_depth,
     addresses: () => addresses,
     log: say,
   })
-  const onFault = (error: PicoError) => say({ level: 'error', code: error.code, message: error.message, stack: String((error.cause as Error | undefined)?.stack ?? '') })
-  const publicListener = await listenPublic({ agent: node, host: config.host, port: config.port, limits: config.limits, onFault, ...(config.baseUrl === undefined ? {} : { baseUrl: config.baseUrl }) })
+  const onFault = (error: PicoError) =>
+    say({
+      level: 'error',
+      code: error.code,
+      message: error.message,
+      stack: String((error.cause as Error | undefined)?.stack ?? ''),
+    })
+  const publicListener = await listenPublic({
+    agent: node,
+    host: config.host,
+    port: config.port,
+    limits: config.limits,
+    onFault,
+    ...(config.baseUrl === undefined ? {} : { baseUrl: config.baseUrl }),
+  })
   const closeSockets = acceptWebSockets(publicListener, node, config.limits)
   addresses = { publicUrl: publicListener.url, baseUrl: config.baseUrl ?? publicListener.url, adminUrl: '' }
   const stopListeners = async () => {
@@ -98,9 +115,22 @@ export async function main(config: Config): Promise<void> {
     if (secret !== undefined) await node.unlock(secret)
     else await node.close('locked')
     const socket = await socketPath(config.home)
-    const admin = await listenAdmin({ agent: node, port: config.adminPort, ui: join(installationFolder(), 'dist/ui'), socket, onFault })
+    const admin = await listenAdmin({
+      agent: node,
+      port: config.adminPort,
+      ui: join(installationFolder(), 'dist/ui'),
+      socket,
+      onFault,
+    })
     addresses = { ...addresses, adminUrl: admin.url }
-    await writeEngineFile(config.home, { pid: process.pid, version: VERSION, publicUrl: addresses.publicUrl, baseUrl: addresses.baseUrl, adminUrl: admin.url, socket })
+    await writeEngineFile(config.home, {
+      pid: process.pid,
+      version: VERSION,
+      publicUrl: addresses.publicUrl,
+      baseUrl: addresses.baseUrl,
+      adminUrl: admin.url,
+      socket,
+    })
     const stop = stopper(async () => {
       await Promise.all([stopListeners(), admin.close(500)])
       await node.close()
@@ -110,7 +140,8 @@ export async function main(config: Config): Promise<void> {
     process.once('SIGTERM', stop).once('SIGINT', stop)
     await greet(node, config, admin.link(), begun)
   } catch (thrown) {
-    if (!(thrown instanceof PicoError)) say({ level: 'error', code: 'engine.fault', message: 'start failed', stack: String((thrown as Error).stack) })
+    if (!(thrown instanceof PicoError))
+      say({ level: 'error', code: 'engine.fault', message: 'start failed', stack: String((thrown as Error).stack) })
     await stopListeners()
     await node.close()
     throw asPicoError(thrown)
@@ -136,7 +167,13 @@ function stopper(close: () => Promise<void>): () => void {
 /** The start-up text, and what it needs: an invitation of the root pico that stays the same while the address does. */
 async function greet(node: Node, config: Config, consoleUrl: string, begun: number): Promise<void> {
   const { baseUrl } = node.parts.addresses()
-  const facts = { version: VERSION, consoleUrl, didcommUrl: `${baseUrl}/didcomm`, home: config.home, started_ms: Date.now() - begun }
+  const facts = {
+    version: VERSION,
+    consoleUrl,
+    didcommUrl: `${baseUrl}/didcomm`,
+    home: config.home,
+    started_ms: Date.now() - begun,
+  }
   if (!node.unlocked) {
     process.stdout.write(banner({ ...facts, wallet: 'locked' }, process.stdout.isTTY))
     return
@@ -151,8 +188,15 @@ async function greet(node: Node, config: Config, consoleUrl: string, begun: numb
 async function standingInvitation(node: Node, picoId: string): Promise<string> {
   const { baseUrl } = node.parts.addresses()
   const known = node.engine.named('start-invitation') as { id: string; baseUrl: string } | undefined
-  if (known?.baseUrl === baseUrl && (await node.invitation(known.id))?.state === 'open') return `${baseUrl}/i/${known.id}`
-  const made = await node.owner.command(picoId, 'invite', { version: 'v1', multi: true, approve: false, events: '', queries: '' })
+  if (known?.baseUrl === baseUrl && (await node.invitation(known.id))?.state === 'open')
+    return `${baseUrl}/i/${known.id}`
+  const made = await node.owner.command(picoId, 'invite', {
+    version: 'v1',
+    multi: true,
+    approve: false,
+    events: '',
+    queries: '',
+  })
   await node.engine.setNamed('start-invitation', { id: made.invitationId ?? null, baseUrl })
   return String(made.shortUrl)
 }

@@ -241,7 +241,17 @@ const ctx: Table = {
     query(host, text(eci, 'ctx:query eci'), text(rid, 'ctx:query rid'), text(name, 'ctx:query name'), object(args)),
   ),
   /** As query, but a refusal or fault is a value: {value} or {error}. */
-  ask: fn('eci rid name args', (host, [eci, rid, name, args]) => ask(host, text(eci, 'ctx:ask eci'), text(rid, 'ctx:ask rid'), text(name, 'ctx:ask name'), object(args)) as unknown as KrlMap),
+  ask: fn(
+    'eci rid name args',
+    (host, [eci, rid, name, args]) =>
+      ask(
+        host,
+        text(eci, 'ctx:ask eci'),
+        text(rid, 'ctx:ask rid'),
+        text(name, 'ctx:ask name'),
+        object(args),
+      ) as unknown as KrlMap,
+  ),
   owns: fn('eci', (host, [eci]) => typeof eci === 'string' && readChannel(host.run.records, eci) !== undefined),
   rename: action('name', (host, [name]) => {
     rename(host.run, text(name, 'a name'))

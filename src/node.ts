@@ -11,8 +11,8 @@ import { Keyrings } from './keyrings.ts'
 import type { MarkFile } from './marks.ts'
 import { Moves } from './move.ts'
 import { Outbox } from './outbox.ts'
-import { Owner, type Waiting } from './owner.ts'
 import { OwnMail } from './own-mail.ts'
+import { Owner, type Waiting } from './owner.ts'
 import { GROUP } from './pico.ts'
 import type { Clock, Effect, Json, JsonObject, Letter, PicoId, Random, Store, View } from './ports.ts'
 import { Sources, type Table } from './sources.ts'
@@ -93,7 +93,8 @@ export class Node implements Agent {
   }
 
   private get opened(): Open {
-    if (this.open_ === undefined) throw new PicoError(this.why === 'locked' ? 'wallet.locked' : 'engine.stopping', `the engine is ${this.why}`)
+    if (this.open_ === undefined)
+      throw new PicoError(this.why === 'locked' ? 'wallet.locked' : 'engine.stopping', `the engine is ${this.why}`)
     return this.open_
   }
 
@@ -139,8 +140,15 @@ export class Node implements Agent {
     const { parts } = this
     const table: Table = { get: name => engine.named(name), put: (name, value) => engine.setNamed(name, value) }
     const fetchText = async (url: string, owner: boolean) => {
-      const answer = await parts.client.request({ method: 'GET', url, headers: { accept: 'text/plain, */*' }, followRedirect: true }, owner)
-      if (answer.status_code !== 200) throw new PicoError('ruleset.unreachable', `${url} answered ${String(answer.status_code)} ${String(answer.status_line)}`)
+      const answer = await parts.client.request(
+        { method: 'GET', url, headers: { accept: 'text/plain, */*' }, followRedirect: true },
+        owner,
+      )
+      if (answer.status_code !== 200)
+        throw new PicoError(
+          'ruleset.unreachable',
+          `${url} answered ${String(answer.status_code)} ${String(answer.status_line)}`,
+        )
       return String(answer.content ?? '')
     }
     const sources = new Sources(table, fetchText, parts.builtins)
@@ -158,7 +166,10 @@ export class Node implements Agent {
       vault,
       clock: parts.clock,
       random: parts.random,
-      world: { perform: (effect: Effect) => outbox.perform(effect), deliver: (letter: Letter, picoId: PicoId) => outbox.deliver(letter, picoId) },
+      world: {
+        perform: (effect: Effect) => outbox.perform(effect),
+        deliver: (letter: Letter, picoId: PicoId) => outbox.deliver(letter, picoId),
+      },
       step,
       runQuery,
       code: hash => sources.code(hash),
@@ -252,10 +263,26 @@ export class Node implements Agent {
     engine.on('queried', ({ picoId, log }) => this.record(picoId, this.parts.clock.now(), log))
     engine.on('rejected', ({ picoId, reason, from }) => {
       inbox.note(picoId, reason, from)
-      this.keep({ picoId, level: 'warn', code: reason, message: 'a message was refused', ...(from === undefined ? {} : { from }) }, this.parts.clock.now())
+      this.keep(
+        {
+          picoId,
+          level: 'warn',
+          code: reason,
+          message: 'a message was refused',
+          ...(from === undefined ? {} : { from }),
+        },
+        this.parts.clock.now(),
+      )
     })
     engine.on('fault', ({ picoId, fault, attempts }) => {
-      this.parts.log({ level: 'error', code: fault.code, message: fault.message, ...(picoId === null ? {} : { picoId }), attempts, ...(fault.cause instanceof Error ? { stack: String(fault.cause.stack) } : {}) })
+      this.parts.log({
+        level: 'error',
+        code: fault.code,
+        message: fault.message,
+        ...(picoId === null ? {} : { picoId }),
+        attempts,
+        ...(fault.cause instanceof Error ? { stack: String(fault.cause.stack) } : {}),
+      })
     })
     engine.on('registry', ({ picoId, status }) => {
       if (status === 'gone' || status === 'retired') this.keyrings.forget(picoId)
@@ -307,7 +334,8 @@ export class Node implements Agent {
     const waiter = this.waiters.get(key)
     if (waiter) {
       this.waiters.delete(key)
-      return waiter(answer)
+      waiter(answer)
+      return
     }
     // The answer may come before the command that asked has returned.
     if (this.answers.size >= ANSWERS_KEPT) this.answers.delete(this.answers.keys().next().value as string)
@@ -391,9 +419,17 @@ export class Node implements Agent {
   }
 
   private async fetchInvitation(url: string): Promise<Json> {
-    const answer = await this.parts.client.request({ method: 'GET', url, headers: { accept: 'application/json' }, followRedirect: true }, true)
-    if (answer.status_code === 0) throw new PicoError('invitation.unreachable', `${url} cannot be reached (${String(answer.status_line)})`)
-    if (answer.status_code !== 200) throw new PicoError('invitation.unknown', `${url} answered ${String(answer.status_code)}: the invitation is used, expired or unknown`)
+    const answer = await this.parts.client.request(
+      { method: 'GET', url, headers: { accept: 'application/json' }, followRedirect: true },
+      true,
+    )
+    if (answer.status_code === 0)
+      throw new PicoError('invitation.unreachable', `${url} cannot be reached (${String(answer.status_line)})`)
+    if (answer.status_code !== 200)
+      throw new PicoError(
+        'invitation.unknown',
+        `${url} answered ${String(answer.status_code)}: the invitation is used, expired or unknown`,
+      )
     try {
       return JSON.parse(String(answer.content)) as Json
     } catch {
@@ -425,15 +461,24 @@ export class Node implements Agent {
       attrs,
       ...(id === undefined ? {} : { id, keep: true }),
       ...(bodyHash === undefined ? {} : { bodyHash }),
-      ...(query === undefined ? {} : { then: query }),
+      ...(query === undefined ? {} : { query }),
     } as const
-    const answer = (await engine.submit(picoId, stimulus, wait || query !== undefined ? 'applied' : 'accepted')) as JsonObject
+    const answer = (await engine.submit(
+      picoId,
+      stimulus,
+      wait || query !== undefined ? 'applied' : 'accepted',
+    )) as JsonObject
     const error = answer.error as JsonObject | undefined
     const waited = wait || query !== undefined
     // Without waiting, durable is all that is promised: a rule's fault is the pico's business.
     if (error !== undefined && (waited || errorRow(String(error.code)).http < 500)) throw faultOf(error)
     const eid = typeof answer.eid === 'string' ? answer.eid : (id ?? this.uuid())
-    return { eid, ...(waited ? { directives: (answer.directives as Json[] | undefined) ?? [] } : {}), ...(answer.replayed === true ? { replayed: true } : {}), ...('value' in answer ? { value: answer.value as Json } : {}) }
+    return {
+      eid,
+      ...(waited ? { directives: (answer.directives as Json[] | undefined) ?? [] } : {}),
+      ...(answer.replayed === true ? { replayed: true } : {}),
+      ...('value' in answer ? { value: answer.value as Json } : {}),
+    }
   }
 
   private uuid(): string {
@@ -519,7 +564,10 @@ export class Node implements Agent {
       didcommUrl: `${baseUrl}/didcomm`,
       adminUrl,
       wallet: open === undefined ? 'locked' : 'unlocked',
-      picos: open === undefined ? 0 : (await open.engine.picos()).filter(pico => pico.status === 'live' || pico.status === 'frozen').length,
+      picos:
+        open === undefined
+          ? 0
+          : (await open.engine.picos()).filter(pico => pico.status === 'live' || pico.status === 'frozen').length,
       ready: open !== undefined,
       uptime_ms: this.parts.clock.now() - this.started,
       refused: { count: strangers.count, recent: strangers.recent as unknown as Json },
@@ -541,8 +589,10 @@ export class Node implements Agent {
 
   private async rekey(args: JsonObject): Promise<Json> {
     const { rekey, keyFileSecret, store } = this.parts
-    if (rekey === undefined || keyFileSecret === undefined) throw new PicoError('usage', 'this engine has no wallet file')
-    const secret: Secret = typeof args.passphrase === 'string' ? { passphrase: args.passphrase } : await keyFileSecret(String(args.keyFile))
+    if (rekey === undefined || keyFileSecret === undefined)
+      throw new PicoError('usage', 'this engine has no wallet file')
+    const secret: Secret =
+      typeof args.passphrase === 'string' ? { passphrase: args.passphrase } : await keyFileSecret(String(args.keyFile))
     const { vault } = this.opened
     // Steps stand still meanwhile: a pico made now would be wrapped by the key that goes.
     const open = this.opened
@@ -563,4 +613,3 @@ function faultOf(error: JsonObject): PicoError {
   const { code, message, ...place } = error
   return new PicoError(String(code), String(message), place)
 }
-

@@ -7,7 +7,7 @@ import { keyBytesOf } from '../wallet/did-key.ts'
 import { packV1 } from '../wallet/envelope-v1.ts'
 import { packV2 } from '../wallet/envelope-v2.ts'
 import { type Fault, fault, isFault } from '../wallet/fault.ts'
-import { didPart, recipientKeys, type Resolve, shortForm } from '../wallet/keys.ts'
+import { didPart, type Resolve, recipientKeys, shortForm } from '../wallet/keys.ts'
 import { packForwardV1, packForwardV2 } from '../wallet/routing.ts'
 import { readConnection } from './connection-record.ts'
 import type { Engine } from './engine.ts'
@@ -53,7 +53,7 @@ export class Outbox {
     const { body } = letter
     switch (body.kind) {
       case 'didcomm':
-        return this.didcomm(letter, body, picoId)
+        return this.didcomm(body, picoId)
       case 'event':
         return this.event(letter, body)
       case 'http':
@@ -76,7 +76,9 @@ export class Outbox {
       case 'query':
         return this.remoteQuery(effect)
       case 'resolve':
-        return { error: { code: 'did.unresolvable', message: `${effect.did} needs a resolver that this engine has not` } }
+        return {
+          error: { code: 'did.unresolvable', message: `${effect.did} needs a resolver that this engine has not` },
+        }
       case 'read':
       case 'code':
         throw new Error('the driver reads for itself')
@@ -85,20 +87,31 @@ export class Outbox {
 
   // ---- DIDComm -------------------------------------------------------------------------------------------------
 
-  private async didcomm(letter: Letter, body: DidcommBody, picoId: PicoId): Promise<Delivery> {
+  private async didcomm(body: DidcommBody, picoId: PicoId): Promise<Delivery> {
     const packed = await this.pack(body, picoId)
-    if (isFault(packed)) return packed.code === 'did.unresolvable' || packed.code === 'connection.address' ? { retry: packed.code } : { refused: packed.code }
+    if (isFault(packed))
+      return packed.code === 'did.unresolvable' || packed.code === 'connection.address'
+        ? { retry: packed.code }
+        : { refused: packed.code }
     const line = body.connectionId === undefined ? undefined : this.around.live(picoId, body.connectionId)
     if (line?.(packed.envelope)) return { taken: true }
-    if (packed.uri === `${this.around.baseUrl()}/didcomm`) return verdict(await this.around.receive(packed.envelope, packed.contentType))
+    if (packed.uri === `${this.around.baseUrl()}/didcomm`)
+      return verdict(await this.around.receive(packed.envelope, packed.contentType))
     const posted = await this.around.client.post(packed.uri, packed.envelope, packed.contentType)
-    if (posted.status === 200 && posted.body !== undefined && posted.body.length > 0) void this.around.receive(posted.body, posted.contentType ?? packed.contentType)
+    if (posted.status === 200 && posted.body !== undefined && posted.body.length > 0)
+      void this.around.receive(posted.body, posted.contentType ?? packed.contentType)
     return verdict(posted.status, posted.reason)
   }
 
   /** Packs a letter for its peer as things stand now. */
   async pack(body: DidcommBody, picoId: PicoId): Promise<Packed | Fault> {
-    return this.around.engine().read(picoId, view => this.around.keyrings.with(picoId, view, keyring => (body.version === 'v1' ? packLetterV1(view, keyring, body) : packLetterV2(view, keyring, body))))
+    return this.around
+      .engine()
+      .read(picoId, view =>
+        this.around.keyrings.with(picoId, view, keyring =>
+          body.version === 'v1' ? packLetterV1(view, keyring, body) : packLetterV2(view, keyring, body),
+        ),
+      )
   }
 
   // ---- others --------------------------------------------------------------------------------------------------
@@ -109,11 +122,19 @@ export class Outbox {
     if (host === undefined) return { refused: 'channel.unknown' }
     const url = `${host.replace(/\/+$/, '')}/c/${encodeURIComponent(body.eci)}/event/${encodeURIComponent(body.domain)}/${encodeURIComponent(body.name)}`
     const headers = { 'content-type': 'application/json', 'idempotency-key': letter.id }
-    const answer = await this.around.client.request({ method: 'POST', url, headers, body: JSON.stringify(body.attrs), followRedirect: true })
+    const answer = await this.around.client.request({
+      method: 'POST',
+      url,
+      headers,
+      body: JSON.stringify(body.attrs),
+      followRedirect: true,
+    })
     const status = Number(answer.status_code ?? 0)
     if (status >= 200 && status < 300) return { taken: true }
     // 404 is tried again: a pico that is just moving is at neither engine for a moment.
-    return status === 403 || status === 422 || status === 400 ? { refused: `http.${status}` } : { retry: status === 0 ? String(answer.status_line) : `http.${status}` }
+    return status === 403 || status === 422 || status === 400
+      ? { refused: `http.${status}` }
+      : { retry: status === 0 ? String(answer.status_line) : `http.${status}` }
   }
 
   private movedTo(eci: string): string | undefined {
@@ -128,12 +149,29 @@ export class Outbox {
   }
 
   /** A peer's query: the committed state answers, and the answer is a command on its thread. */
-  private async query(letter: Letter, body: Extract<Letter['body'], { kind: 'query' }>, picoId: PicoId): Promise<Delivery> {
+  private async query(
+    letter: Letter,
+    body: Extract<Letter['body'], { kind: 'query' }>,
+    picoId: PicoId,
+  ): Promise<Delivery> {
     const engine = this.around.engine()
     try {
-      const answer = await engine.query(picoId, { outside: false, rid: body.rid, name: body.name, args: body.args, depth: 0 })
-      const told: JsonObject = 'error' in answer ? { error: { code: answer.error.code, message: answer.error.message } } : { value: answer.value }
-      await engine.submit(picoId, { kind: 'command', id: letter.id, name: 'pico-answer', args: { threadId: body.threadId, answer: told } }, 'applied')
+      const answer = await engine.query(picoId, {
+        outside: false,
+        rid: body.rid,
+        name: body.name,
+        args: body.args,
+        depth: 0,
+      })
+      const told: JsonObject =
+        'error' in answer
+          ? { error: { code: answer.error.code, message: answer.error.message } }
+          : { value: answer.value }
+      await engine.submit(
+        picoId,
+        { kind: 'command', id: letter.id, name: 'pico-answer', args: { threadId: body.threadId, answer: told } },
+        'applied',
+      )
       return { taken: true }
     } catch (thrown) {
       const { code } = asPicoError(thrown)
@@ -145,11 +183,27 @@ export class Outbox {
     const host = effect.host ?? this.movedTo(effect.eci)
     if (host === undefined) return { error: { code: 'channel.unknown', message: 'there is no such channel here' } }
     const url = `${host.replace(/\/+$/, '')}/c/${encodeURIComponent(effect.eci)}/query/${encodeURIComponent(effect.rid)}/${encodeURIComponent(effect.name)}`
-    const response = await this.around.client.request({ method: 'POST', url, headers: { 'content-type': 'application/json' }, body: JSON.stringify(effect.args), followRedirect: true })
+    const response = await this.around.client.request({
+      method: 'POST',
+      url,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(effect.args),
+      followRedirect: true,
+    })
     const content = parse(String(response.content ?? ''))
     if (response.status_code === 200) return { value: content }
-    const told = content !== null && typeof content === 'object' && !Array.isArray(content) ? (content.error as { code?: string; message?: string } | undefined) : undefined
-    return { error: { code: told?.code ?? 'query.unreachable', message: told?.message ?? `the engine at ${host} answered ${String(response.status_code)} ${String(response.status_line)}` } }
+    const told =
+      content !== null && typeof content === 'object' && !Array.isArray(content)
+        ? (content.error as { code?: string; message?: string } | undefined)
+        : undefined
+    return {
+      error: {
+        code: told?.code ?? 'query.unreachable',
+        message:
+          told?.message ??
+          `the engine at ${host} answered ${String(response.status_code)} ${String(response.status_line)}`,
+      },
+    }
   }
 }
 
@@ -165,7 +219,9 @@ const GIVEN_UP = new Set([400, 413, 415])
 
 function verdict(status: number, reason?: string): Delivery {
   if (status >= 200 && status < 300) return { taken: true }
-  return GIVEN_UP.has(status) ? { refused: `http.${status}` } : { retry: status === 0 ? (reason ?? 'transport.failed') : `http.${status}` }
+  return GIVEN_UP.has(status)
+    ? { refused: `http.${status}` }
+    : { retry: status === 0 ? (reason ?? 'transport.failed') : `http.${status}` }
 }
 
 // ---- packing -------------------------------------------------------------------------------------------------------
@@ -178,18 +234,27 @@ function packLetterV1(view: View, keyring: Keyring, body: DidcommBody): Packed |
   const target = targetV1(view, body)
   if (isFault(target)) return target
   const keys = target.recipientKeys.flatMap(key => fromBase58(key) ?? keyBytesOf(key)?.publicKey ?? [])
-  const envelope = packV1(cryptoNode, keyring, { plaintext: utf8(JSON.stringify(body.plaintext)), recipients: keys, sender: own.verkey })
+  const envelope = packV1(cryptoNode, keyring, {
+    plaintext: utf8(JSON.stringify(body.plaintext)),
+    recipients: keys,
+    sender: own.verkey,
+  })
   if (isFault(envelope)) return envelope
   const routing = target.routingKeys.flatMap(key => keyBytesOf(key)?.publicKey ?? [])
-  const wrapped = routing.length === 0 ? envelope : packForwardV1(cryptoNode, keyring, { envelope, to: keys[0] as Uint8Array, routingKeys: routing })
+  const wrapped =
+    routing.length === 0
+      ? envelope
+      : packForwardV1(cryptoNode, keyring, { envelope, to: keys[0] as Uint8Array, routingKeys: routing })
   return isFault(wrapped) ? wrapped : { envelope: wrapped, contentType: MEDIA.v1, uri: target.uri }
 }
 
 function targetV1(view: View, body: DidcommBody): (Address & { recipientKeys: readonly string[] }) | Fault {
-  if (typeof body.to !== 'string') return { uri: body.to.serviceEndpoint, routingKeys: body.to.routingKeys, recipientKeys: body.to.recipientKeys }
+  if (typeof body.to !== 'string')
+    return { uri: body.to.serviceEndpoint, routingKeys: body.to.routingKeys, recipientKeys: body.to.recipientKeys }
   const connection = body.connectionId === undefined ? undefined : readConnection(view, body.connectionId)
   const address = connection?.addresses[0]
-  if (connection && address && connection.recipientKeys.length > 0 && connection.theirDid === shortForm(body.to)) return { ...address, recipientKeys: connection.recipientKeys }
+  if (connection && address && connection.recipientKeys.length > 0 && connection.theirDid === shortForm(body.to))
+    return { ...address, recipientKeys: connection.recipientKeys }
   const document = resolverOf(view).resolve(body.to)
   if (isFault(document)) return fault('did.unresolvable', document.message)
   return serviceOf(document, 'v1') ?? fault('connection.address', 'the peer has no address')
@@ -202,11 +267,18 @@ function packLetterV2(view: View, keyring: Keyring, body: DidcommBody): Packed |
   const resolve: Resolve = did => resolverOf(view).resolve(did)
   const recipients = recipientKeys(resolve, body.to)
   if (isFault(recipients)) return recipients
-  const envelope = packV2(cryptoNode, keyring, { plaintext: utf8(JSON.stringify(body.plaintext)), recipients, sender: own.agreement })
+  const envelope = packV2(cryptoNode, keyring, {
+    plaintext: utf8(JSON.stringify(body.plaintext)),
+    recipients,
+    sender: own.agreement,
+  })
   if (isFault(envelope)) return envelope
   const address = addressV2(view, resolve, body, body.to)
   if (isFault(address)) return address
-  const wrapped = address.routingKeys.length === 0 ? envelope : packForwardV2(cryptoNode, keyring, resolve, { envelope, next: body.to, routingKeys: address.routingKeys })
+  const wrapped =
+    address.routingKeys.length === 0
+      ? envelope
+      : packForwardV2(cryptoNode, keyring, resolve, { envelope, next: body.to, routingKeys: address.routingKeys })
   return isFault(wrapped) ? wrapped : { envelope: wrapped, contentType: MEDIA.v2, uri: address.uri }
 }
 
@@ -222,6 +294,7 @@ function addressV2(view: View, resolve: Resolve, body: DidcommBody, to: string):
   const mediator = resolve(didPart(address.uri))
   if (isFault(mediator)) return fault('did.unresolvable', mediator.message)
   const outer = serviceOf(mediator, 'v2')
-  if (outer === undefined || outer.uri.startsWith('did:')) return fault('connection.address', 'the mediator of the peer has no address')
+  if (outer === undefined || outer.uri.startsWith('did:'))
+    return fault('connection.address', 'the mediator of the peer has no address')
   return { uri: outer.uri, routingKeys: [...outer.routingKeys, address.uri, ...address.routingKeys] }
 }

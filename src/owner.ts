@@ -2,10 +2,20 @@
 // verb changes is one command of src/commands.ts; what it reads is one committed state.
 
 import type { VerbArgs, VerbName } from './agent.ts'
-import { allConnections, readConnection, view as connectionView } from './connection-record.ts'
+import { allConnections, view as connectionView, readConnection } from './connection-record.ts'
 import type { Engine } from './engine.ts'
 import { PicoError } from './errors.ts'
-import { type Channel, type Child, channels, children, GROUP, readSelf, rulesets, type Self, variables } from './pico.ts'
+import {
+  type Channel,
+  type Child,
+  channels,
+  children,
+  GROUP,
+  readSelf,
+  rulesets,
+  type Self,
+  variables,
+} from './pico.ts'
 import type { Json, JsonObject, PicoId, Stimulus, View } from './ports.ts'
 import { OWN } from './resident.ts'
 import type { Sources } from './sources.ts'
@@ -24,7 +34,10 @@ export interface OwnerAround {
   readonly engine: Engine
   readonly sources: Sources
   readonly waiting: Waiting
-  readonly refused: (picoId: PicoId) => { count: number; recent: readonly { at: string; reason: string; from?: string }[] }
+  readonly refused: (picoId: PicoId) => {
+    count: number
+    recent: readonly { at: string; reason: string; from?: string }[]
+  }
   readonly logs: (picoId: PicoId | undefined, n: number) => readonly JsonObject[]
   /** An invitation behind a short URL, fetched as JSON. */
   readonly fetchInvitation: (url: string) => Promise<Json>
@@ -75,14 +88,17 @@ export class Owner {
     if (/^[0-9a-f]{32}$/.test(name) && this.engine.registered(name) !== undefined) return name
     if (name.includes('/')) return this.byPath(name.split('/').filter(part => part !== ''))
     const found = (await this.all()).filter(self => (name.startsWith('did:') ? self.did === name : self.name === name))
-    if (found.length > 1) throw new PicoError('pico.ambiguous', `${found.length} picos are named "${name}": give an id or a path`)
+    if (found.length > 1)
+      throw new PicoError('pico.ambiguous', `${found.length} picos are named "${name}": give an id or a path`)
     const [only] = found
     if (only === undefined) throw new PicoError('pico.unknown', `there is no pico "${name}"`)
     return only.picoId
   }
 
   private async byPath(path: readonly string[]): Promise<PicoId> {
-    let level = (await this.all()).filter(self => self.parentId === null).map(self => ({ picoId: self.picoId, name: self.name }))
+    let level = (await this.all())
+      .filter(self => self.parentId === null)
+      .map(self => ({ picoId: self.picoId, name: self.name }))
     let at: PicoId | undefined
     for (const name of path) {
       // `root` names the first root whatever its name is.
@@ -106,7 +122,10 @@ export class Owner {
 
   async record(self: Self): Promise<JsonObject> {
     const { picoId, name, did, parentId } = self
-    const [kin, installed] = await this.engine.read(picoId, view => [children(view).map(c => c.picoId), rulesets(view).map(r => r.rid)] as const)
+    const [kin, installed] = await this.engine.read(
+      picoId,
+      view => [children(view).map(c => c.picoId), rulesets(view).map(r => r.rid)] as const,
+    )
     const tombstone = this.engine.registered(picoId)?.tombstone
     return {
       picoId,
@@ -130,7 +149,15 @@ export class Owner {
 
   private async branch(child: Child): Promise<JsonObject> {
     const here = this.engine.registered(child.picoId) !== undefined && child.movedTo === undefined
-    if (!here) return { picoId: child.picoId, name: child.name, did: child.did, children: [], rulesets: [], ...(child.movedTo === undefined ? {} : { movedTo: child.movedTo }) }
+    if (!here)
+      return {
+        picoId: child.picoId,
+        name: child.name,
+        did: child.did,
+        children: [],
+        rulesets: [],
+        ...(child.movedTo === undefined ? {} : { movedTo: child.movedTo }),
+      }
     return this.tree(await this.self(child.picoId))
   }
 
@@ -194,7 +221,14 @@ async function rulesetRecords(owner: Owner, picoId: PicoId): Promise<JsonObject[
         hash,
         url,
         config,
-        meta: { name: name ?? null, description: description ?? null, author: author ?? null, shares: [...shares], provides: [...provides], flushed: iso(flushedAt) },
+        meta: {
+          name: name ?? null,
+          description: description ?? null,
+          author: author ?? null,
+          shares: [...shares],
+          provides: [...provides],
+          flushed: iso(flushedAt),
+        },
       }
     }),
   )
@@ -207,7 +241,13 @@ async function rulesetRecord(owner: Owner, picoId: PicoId, rid: string): Promise
 }
 
 /** Sends, then waits for the thread's answer. */
-async function asked(owner: Owner, picoId: PicoId, name: string, args: JsonObject, ms: number): Promise<Json | undefined> {
+async function asked(
+  owner: Owner,
+  picoId: PicoId,
+  name: string,
+  args: JsonObject,
+  ms: number,
+): Promise<Json | undefined> {
   const sent = await owner.command(picoId, name, args)
   return owner.around.waiting.thread(picoId, String(sent.threadId), ms)
 }
@@ -217,21 +257,32 @@ const onConnection = async (owner: Owner, args: { pico: string; connection: stri
   const picoId = await owner.resolve(args.pico)
   return { picoId, connection: await owner.connection(picoId, args.connection) }
 }
-const defined = (members: { readonly [name: string]: Json | undefined }): JsonObject => Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as JsonObject
+const defined = (members: { readonly [name: string]: Json | undefined }): JsonObject =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as JsonObject
 
 const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   async 'pico.ls'(owner, { parent }) {
     const picos = await owner.all()
     const parentId = parent === undefined ? undefined : await owner.resolve(parent)
-    const wanted = parentId === undefined ? [...picos.filter(p => p.parentId === null), ...picos.filter(p => p.parentId !== null)] : picos.filter(p => p.parentId === parentId)
+    const wanted =
+      parentId === undefined
+        ? [...picos.filter(p => p.parentId === null), ...picos.filter(p => p.parentId !== null)]
+        : picos.filter(p => p.parentId === parentId)
     return Promise.all(wanted.map(self => owner.record(self)))
   },
   async 'pico.new'(owner, { name, parent, rulesets: urls }) {
     const parentId = parent === undefined ? (await owner.root()).picoId : await owner.resolve(parent)
     const made = await owner.command(parentId, 'pico.new', defined({ name, rulesets: urls ?? [] }))
     const picoId = String(made.picoId)
-    const ready = await owner.around.waiting.until(parentId, BIRTH_MS, view => (view.get(GROUP.child, picoId) as { ready?: boolean } | undefined)?.ready === true)
-    if (!ready) throw new PicoError('pico.unborn', 'the pico was made but has not reported back; see its dead letters', { picoId })
+    const ready = await owner.around.waiting.until(
+      parentId,
+      BIRTH_MS,
+      view => (view.get(GROUP.child, picoId) as { ready?: boolean } | undefined)?.ready === true,
+    )
+    if (!ready)
+      throw new PicoError('pico.unborn', 'the pico was made but has not reported back; see its dead letters', {
+        picoId,
+      })
     const self = await owner.self(picoId)
     return { picoId, name: self.name, did: self.did, parentId, eci: made.eci ?? null }
   },
@@ -258,11 +309,19 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   },
   async 'pico.state'(owner, args) {
     const picoId = await on(owner, args)
-    return owner.engine.read(picoId, view => Object.fromEntries(rulesets(view).map(({ rid }) => [rid, variables(view, rid)])))
+    return owner.engine.read(picoId, view =>
+      Object.fromEntries(rulesets(view).map(({ rid }) => [rid, variables(view, rid)])),
+    )
   },
 
-  'channel.ls': async (owner, args) => owner.engine.read(await on(owner, args), view => channels(view).map(channelRecord)),
-  'channel.new': async (owner, args) => owner.command(await on(owner, args), 'channel.new', defined({ tags: args.tags, events: args.events ?? '', queries: args.queries ?? '' })),
+  'channel.ls': async (owner, args) =>
+    owner.engine.read(await on(owner, args), view => channels(view).map(channelRecord)),
+  'channel.new': async (owner, args) =>
+    owner.command(
+      await on(owner, args),
+      'channel.new',
+      defined({ tags: args.tags, events: args.events ?? '', queries: args.queries ?? '' }),
+    ),
   async 'channel.rm'(owner, args) {
     const picoId = await on(owner, args)
     const before = (await owner.engine.read(picoId, channels)).find(c => c.id === args.eci)
@@ -273,7 +332,11 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   'ruleset.ls': async (owner, args) => rulesetRecords(owner, await on(owner, args)),
   async 'ruleset.install'(owner, args) {
     const picoId = await on(owner, args)
-    const { rid } = await owner.command(picoId, 'ruleset.install', defined({ url: args.url, config: args.config ?? {} }))
+    const { rid } = await owner.command(
+      picoId,
+      'ruleset.install',
+      defined({ url: args.url, config: args.config ?? {} }),
+    )
     return rulesetRecord(owner, picoId, String(rid))
   },
   async 'ruleset.flush'(owner, { target }) {
@@ -298,16 +361,36 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   async event(owner, { pico, domain, type, attrs, id, eci, wait }) {
     const picoId = await owner.resolve(pico)
     if (eci !== undefined) {
-      const stimulus: Stimulus = { kind: 'event', eci, outside: true, domain, name: type, attrs, ...(id === undefined ? {} : { id, keep: true }) }
+      const stimulus: Stimulus = {
+        kind: 'event',
+        eci,
+        outside: true,
+        domain,
+        name: type,
+        attrs,
+        ...(id === undefined ? {} : { id, keep: true }),
+      }
       return unrefused(await owner.engine.submit(picoId, stimulus, wait ? 'applied' : 'accepted'))
     }
-    const stimulus: Stimulus = { kind: 'command', name: 'event', args: { domain, type, attrs }, ...(id === undefined ? {} : { id }) }
+    const stimulus: Stimulus = {
+      kind: 'command',
+      name: 'event',
+      args: { domain, type, attrs },
+      ...(id === undefined ? {} : { id }),
+    }
     const answer = unrefused(await owner.engine.submit(picoId, stimulus, wait ? 'applied' : 'accepted'))
     return wait ? answer : { eid: answer.eid ?? null }
   },
   async query(owner, { pico, rid, name, args, eci }) {
     const picoId = await owner.resolve(pico)
-    const answer = await owner.engine.query(picoId, { outside: eci !== undefined, rid, name, args, depth: 0, ...(eci === undefined ? {} : { eci }) })
+    const answer = await owner.engine.query(picoId, {
+      outside: eci !== undefined,
+      rid,
+      name,
+      args,
+      depth: 0,
+      ...(eci === undefined ? {} : { eci }),
+    })
     if ('error' in answer) return unrefused({ error: answer.error as unknown as JsonObject })
     return answer.value
   },
@@ -320,18 +403,29 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
     const picoId = await on(owner, args)
     const given = args.invitation.trim()
     const long = given.startsWith('{') || /[?&#](oob|_oob|c_i|d_m)=/.test(given)
-    const invitation: Json = long ? (given.startsWith('{') ? (parseJson(given) as Json) : given) : await owner.around.fetchInvitation(given)
-    const made = await owner.command(picoId, 'accept', defined({ invitation, events: args.events ?? '', queries: args.queries ?? '' }))
+    const invitation: Json = long
+      ? given.startsWith('{')
+        ? (parseJson(given) as Json)
+        : given
+      : await owner.around.fetchInvitation(given)
+    const made = await owner.command(
+      picoId,
+      'accept',
+      defined({ invitation, events: args.events ?? '', queries: args.queries ?? '' }),
+    )
     const connectionId = String(made.connectionId)
     if (!args.wait) return owner.connectionRecord(picoId, connectionId)
     const state = (view: View) => readConnection(view, connectionId)?.state
-    await owner.around.waiting.until(picoId, CONNECT_MS, view => ['established', 'failed', 'closed'].includes(state(view) ?? ''))
+    await owner.around.waiting.until(picoId, CONNECT_MS, view =>
+      ['established', 'failed', 'closed'].includes(state(view) ?? ''),
+    )
     const connection = await owner.connectionRecord(picoId, connectionId)
     if (connection.state === 'established') return connection
     const code = connection.state === 'failed' ? 'connection.failed' : 'connection.pending'
     throw new PicoError(code, `the connection is ${String(connection.state)}`, { connection })
   },
-  'connection.ls': async (owner, args) => owner.engine.read(await on(owner, args), view => allConnections(view).map(connectionView)),
+  'connection.ls': async (owner, args) =>
+    owner.engine.read(await on(owner, args), view => allConnections(view).map(connectionView)),
   async 'connection.show'(owner, args) {
     const { picoId, connection } = await onConnection(owner, args)
     return owner.connectionRecord(picoId, connection)
@@ -346,7 +440,11 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   },
   async 'connection.policy'(owner, args) {
     const { picoId, connection } = await onConnection(owner, args)
-    return owner.command(picoId, 'connection.policy', defined({ connection, events: args.events, queries: args.queries }))
+    return owner.command(
+      picoId,
+      'connection.policy',
+      defined({ connection, events: args.events, queries: args.queries }),
+    )
   },
 
   async 'pico-event'(owner, args) {
@@ -355,7 +453,13 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   },
   async 'pico-query'(owner, args) {
     const { picoId, connection } = await onConnection(owner, args)
-    const answer = await asked(owner, picoId, 'pico-query', { connection, rid: args.rid, name: args.name, args: args.args }, QUERY_MS)
+    const answer = await asked(
+      owner,
+      picoId,
+      'pico-query',
+      { connection, rid: args.rid, name: args.name, args: args.args },
+      QUERY_MS,
+    )
     if (answer === undefined) throw new PicoError('query.timeout', 'the peer did not answer in time')
     return unrefused(answer).value ?? null
   },
@@ -372,12 +476,18 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   async 'msg.ls'(owner, args) {
     const picoId = await on(owner, args)
     const connection = args.connection === undefined ? undefined : await owner.connection(picoId, args.connection)
-    const all = await owner.engine.read(picoId, view => [...view.list(GROUP.message)].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value as JsonObject))
+    const all = await owner.engine.read(picoId, view =>
+      [...view.list(GROUP.message)].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value as JsonObject),
+    )
     return all.filter(message => connection === undefined || message.connectionId === connection)
   },
   async 'didcomm.send'(owner, args) {
     const { picoId, connection } = await onConnection(owner, args)
-    return owner.command(picoId, 'didcomm.send', defined({ connection, type: args.type, body: args.body, thid: args.thid }))
+    return owner.command(
+      picoId,
+      'didcomm.send',
+      defined({ connection, type: args.type, body: args.body, thid: args.thid }),
+    )
   },
   async 'thread.ls'(owner, args) {
     const picoId = await on(owner, args)
@@ -386,7 +496,16 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
     return all
       .filter(thread => connection === undefined || thread.connectionId === connection)
       .sort((a, b) => Number(a.updatedAt) - Number(b.updatedAt))
-      .map(({ threadId, protocol, role, state, connectionId, updatedAt }) => defined({ threadId, protocol, role, state, connectionId: connectionId ?? null, updatedAt: iso(Number(updatedAt)) }))
+      .map(({ threadId, protocol, role, state, connectionId, updatedAt }) =>
+        defined({
+          threadId,
+          protocol,
+          role,
+          state,
+          connectionId: connectionId ?? null,
+          updatedAt: iso(Number(updatedAt)),
+        }),
+      )
   },
 
   async logs(owner, { pico, n }) {
@@ -415,13 +534,22 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   },
   async 'dead.ls'(owner, args) {
     const picoId = await on(owner, args)
-    return owner.engine.read(picoId, view => view.list(OWN.dead).map(([id, value]) => deadRecord(id, value as JsonObject)))
+    return owner.engine.read(picoId, view =>
+      view.list(OWN.dead).map(([id, value]) => deadRecord(id, value as JsonObject)),
+    )
   },
 }
 
 function deadRecord(id: string, dead: JsonObject): JsonObject {
   const { kind, at, attempts, code, message } = dead
-  return { id, kind: kind ?? null, at: typeof at === 'number' ? iso(at) : (at ?? null), attempts: attempts ?? 0, code: code ?? null, message: message ?? null }
+  return {
+    id,
+    kind: kind ?? null,
+    at: typeof at === 'number' ? iso(at) : (at ?? null),
+    attempts: attempts ?? 0,
+    code: code ?? null,
+    message: message ?? null,
+  }
 }
 
 function parseJson(text: string): Json {

@@ -134,7 +134,10 @@ export class Records implements View {
   /** `undefined` deletes. */
   put(group: string, leaf: string, value: Json | undefined): void {
     let own = this.groups.get(group)
-    if (!own) this.groups.set(group, (own = new Map()))
+    if (!own) {
+      own = new Map()
+      this.groups.set(group, own)
+    }
     own.set(leaf, value)
   }
 
@@ -250,7 +253,10 @@ export function readEntry(
 export function writeVariable(records: Records, rid: string, name: string, value: Json): void {
   const record = records.get(GROUP.variables(rid), name) as VariableRecord | undefined
   const wasSplit = record !== undefined && 'split' in record
-  if (isMap(value) && (wasSplit || isLarge(value))) return writeSplit(records, rid, name, value)
+  if (isMap(value) && (wasSplit || isLarge(value))) {
+    writeSplit(records, rid, name, value)
+    return
+  }
   if (wasSplit) clearEntries(records, rid, name)
   records.put(GROUP.variables(rid), name, { v: value })
 }

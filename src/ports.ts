@@ -128,7 +128,7 @@ export type Stimulus =
       /** Keep the answer 24 h (Idempotency-Key). */
       readonly keep?: boolean
       /** A query evaluated after the event over the same channel. */
-      readonly then?: { readonly rid: string; readonly name: string }
+      readonly query?: { readonly rid: string; readonly name: string }
     }
   | { readonly kind: 'message'; readonly opened: OpenedMessage }
   | { readonly kind: 'command'; readonly id?: string; readonly name: string; readonly args: JsonObject }
@@ -200,7 +200,13 @@ export interface Letter {
       }
     | { readonly kind: 'create'; readonly birth: Birth }
     /** A peer's query (pico protocol), evaluated on the committed state; the answer is a command on the thread. */
-    | { readonly kind: 'query'; readonly threadId: string; readonly rid: string; readonly name: string; readonly args: JsonObject }
+    | {
+        readonly kind: 'query'
+        readonly threadId: string
+        readonly rid: string
+        readonly name: string
+        readonly args: JsonObject
+      }
     | { readonly kind: 'delete'; readonly eci: string; readonly picoId: PicoId }
     | {
         readonly kind: 'http'

@@ -17,7 +17,7 @@ import {
   RulesetFault,
   type Value,
 } from '../krl/types.ts'
-import { isAction, isFunction, isRegExp, toText } from '../krl/values.ts'
+import { isAction, isFunction, toText } from '../krl/values.ts'
 import type { PicoEvent } from './event.ts'
 import { callModule, modules } from './modules.ts'
 import {
@@ -33,7 +33,7 @@ import {
   writeEntry,
   writeVariable,
 } from './pico.ts'
-import { type Json, type JsonObject, Need } from './ports.ts'
+import type { Json, JsonObject } from './ports.ts'
 import { code, LIMIT, type Run } from './run.ts'
 import { nextRun, putJob } from './schedule.ts'
 import { toJson } from './value.ts'
@@ -78,7 +78,8 @@ export class RulesetHost implements Host {
   }
 
   get instance(): Instance {
-    return (this.instance_ ??= this.compiled.instantiate(this, this.config))
+    this.instance_ ??= this.compiled.instantiate(this, this.config)
+    return this.instance_
   }
 
   // -- persistent variables ---------------------------------------------------------------------------------
@@ -104,17 +105,26 @@ export class RulesetHost implements Host {
   setEntPath(name: string, path: readonly Value[], value: Value): void {
     this.mayWrite()
     const first = path[0]
-    if (path.length === 0) return this.setEnt(name, value)
+    if (path.length === 0) {
+      this.setEnt(name, value)
+      return
+    }
     const key = String(first)
     const found = readEntry(this.run.records, this.rid, name, key)
-    if ('whole' in found) return this.setEnt(name, putPath((found.whole ?? {}) as Value, path, value))
+    if ('whole' in found) {
+      this.setEnt(name, putPath((found.whole ?? {}) as Value, path, value))
+      return
+    }
     const next = path.length === 1 ? value : putPath((found.entry ?? {}) as Value, path.slice(1), value)
     writeEntry(this.run.records, this.rid, name, key, this.storable(next))
   }
 
   clearEnt(name: string, path?: readonly Value[]): void {
     this.mayWrite()
-    if (path === undefined || path.length === 0) return clearVariable(this.run.records, this.rid, name)
+    if (path === undefined || path.length === 0) {
+      clearVariable(this.run.records, this.rid, name)
+      return
+    }
     const key = String(path[0])
     const found = readEntry(this.run.records, this.rid, name, key)
     if ('whole' in found) {

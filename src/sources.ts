@@ -73,7 +73,8 @@ export class Sources {
     const known = this.compiled.get(hash)
     if (known) return known
     const source = this.source(hash)
-    if (source === undefined) throw new PicoError('ruleset.missing', `the source of ruleset ${hash.slice(0, 12)} is not in this engine`)
+    if (source === undefined)
+      throw new PicoError('ruleset.missing', `the source of ruleset ${hash.slice(0, 12)} is not in this engine`)
     const { code } = compileText(source, hash)
     this.compiled.set(hash, code)
     return code
@@ -98,7 +99,8 @@ export class Sources {
   private async loadTree(given: string, options: LoadOptions, above: readonly string[]): Promise<LoadedRuleset> {
     const url = normalise(given)
     const kept = await this.one(url, options)
-    if (above.includes(kept.rid)) throw new PicoError('ruleset.invalid', `rulesets use each other in a circle: ${[...above, kept.rid].join(' → ')}`)
+    if (above.includes(kept.rid))
+      throw new PicoError('ruleset.invalid', `rulesets use each other in a circle: ${[...above, kept.rid].join(' → ')}`)
     const modules: Modules = {}
     for (const rid of kept.uses) Object.assign(modules, await this.module(rid, url, options, [...above, kept.rid]))
     return { rid: kept.rid, url, hash: kept.hash, modules }
@@ -146,7 +148,8 @@ export class Sources {
       : url.startsWith('file:')
         ? await this.ownFile(url, owner)
         : await this.fetchText(url, owner)
-    if (source.length > SOURCE_CHARACTERS) throw new PicoError('ruleset.invalid', `a ruleset may have ${SOURCE_CHARACTERS} characters, ${url} has more`)
+    if (source.length > SOURCE_CHARACTERS)
+      throw new PicoError('ruleset.invalid', `a ruleset may have ${SOURCE_CHARACTERS} characters, ${url} has more`)
     return source
   }
 
@@ -156,7 +159,11 @@ export class Sources {
     const folders = (this.table.get('folders') as string[] | undefined) ?? []
     const folder = dirname(path)
     const allowed = owner || folders.some(known => folder === known || folder.startsWith(`${known}/`))
-    if (!allowed) throw new PicoError('ruleset.forbidden', 'a rule may install file: rulesets only below a folder of a file that the owner installed')
+    if (!allowed)
+      throw new PicoError(
+        'ruleset.forbidden',
+        'a rule may install file: rulesets only below a folder of a file that the owner installed',
+      )
     const source = await readText(path, url)
     if (owner && !folders.includes(folder)) await this.table.put('folders', [...folders, folder])
     return source
@@ -178,7 +185,10 @@ async function readText(path: string, url: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    throw new PicoError('ruleset.unreachable', `${url} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}`)
+    throw new PicoError(
+      'ruleset.unreachable',
+      `${url} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}`,
+    )
   }
 }
 
@@ -191,9 +201,19 @@ function compileText(source: string, url: string): { code: CompiledRuleset; hash
 function invalid(url: string, diagnostics: readonly Diagnostic[]): PicoError {
   const first = diagnostics.find(d => d.severity === 'error') ?? diagnostics[0]
   const place: JsonObject = { url, ...(first ? { line: first.line, column: first.column } : {}) }
-  const errors = diagnostics.map(({ line, column, code, message, hint }) => ({ line, column, code, message, hint: hint ?? null }))
+  const errors = diagnostics.map(({ line, column, code, message, hint }) => ({
+    line,
+    column,
+    code,
+    message,
+    hint: hint ?? null,
+  }))
   const more = diagnostics.length > 1 ? ` (and ${diagnostics.length - 1} more)` : ''
-  return new PicoError('ruleset.invalid', `${url}:${first?.line ?? 0}:${first?.column ?? 0} ${first?.message ?? 'does not compile'}${more}`, { ...place, errors })
+  return new PicoError(
+    'ruleset.invalid',
+    `${url}:${first?.line ?? 0}:${first?.column ?? 0} ${first?.message ?? 'does not compile'}${more}`,
+    { ...place, errors },
+  )
 }
 
 /** http, https and file URLs, without fragments; anything else is refused. */
@@ -204,7 +224,8 @@ function normalise(given: string): string {
   } catch {
     throw new PicoError('ruleset.invalid', `"${given}" is not a URL`)
   }
-  if (!['http:', 'https:', 'file:', 'picomesh:'].includes(url.protocol)) throw new PicoError('ruleset.forbidden', `rulesets come by http, https or file, not by ${url.protocol}`)
+  if (!['http:', 'https:', 'file:', 'picomesh:'].includes(url.protocol))
+    throw new PicoError('ruleset.forbidden', `rulesets come by http, https or file, not by ${url.protocol}`)
   url.hash = ''
   return url.href
 }

@@ -218,9 +218,9 @@ function channelEvent(run: Run, stimulus: Extract<Stimulus, { kind: 'event' }>):
   return withRules(run, {}, {}, false, (ended, result) => {
     const answer: JsonObject = 'error' in result ? result : { eid: ended.txnId, directives: result.directives ?? [] }
     const full =
-      stimulus.then === undefined || 'error' in answer
+      stimulus.query === undefined || 'error' in answer
         ? answer
-        : { ...answer, ...valueAfter(ended, channel, stimulus.then, attrs) }
+        : { ...answer, ...valueAfter(ended, channel, stimulus.query, attrs) }
     if (id !== undefined && stimulus.keep === true) remember(ended, sender, id, bodyHash, full)
     return full
   })
@@ -247,7 +247,8 @@ function ownerCommand(run: Run, stimulus: Extract<Stimulus, { kind: 'command' }>
   try {
     result = command(run, args)
   } catch (error) {
-    if (error instanceof RulesetFault) return nothing(run, refusal(error.code, error.message, error instanceof EffectFault ? error.details : {}))
+    if (error instanceof RulesetFault)
+      return nothing(run, refusal(error.code, error.message, error instanceof EffectFault ? error.details : {}))
     throw error
   }
   if ('error' in result) return nothing(run, result)

@@ -7,7 +7,16 @@ import { join } from 'node:path'
 import { base64url, fromBase64url } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { isFault } from '../wallet/fault.ts'
-import { type MasterHeader, newEngineKeys, newMasterKey, openMaster, openVault, type Secret, type Vault, wrapMaster } from '../wallet/vault.ts'
+import {
+  type MasterHeader,
+  newEngineKeys,
+  newMasterKey,
+  openMaster,
+  openVault,
+  type Secret,
+  type Vault,
+  wrapMaster,
+} from '../wallet/vault.ts'
 import { PicoError } from './errors.ts'
 import { writePrivate } from './home.ts'
 import type { Store } from './ports.ts'
@@ -51,7 +60,8 @@ export async function keyFile(file: string, make: boolean): Promise<Secret> {
   })
   if (found !== undefined) {
     const bytes = fromBase64url(found.toString('utf8').trim())
-    if (bytes === undefined || bytes.length < 32) throw new PicoError('wallet.passphrase', `${file} is no key file: it holds at least 32 random bytes as base64url`)
+    if (bytes === undefined || bytes.length < 32)
+      throw new PicoError('wallet.passphrase', `${file} is no key file: it holds at least 32 random bytes as base64url`)
     return { keyFile: bytes }
   }
   const made = cryptoNode.randomBytes(32)
@@ -83,7 +93,12 @@ export async function openWallet(home: string, store: Store, secret: Secret, now
 async function make(home: string, store: Store, secret: Secret, now: number): Promise<Vault> {
   const master = newMasterKey(cryptoNode)
   const header = await wrapMaster(cryptoNode, master, secret)
-  const wallet: WalletFile = { generation: 1, header, engineKeys: base64url(newEngineKeys(cryptoNode, master)), rekeyedAt: new Date(now).toISOString() }
+  const wallet: WalletFile = {
+    generation: 1,
+    header,
+    engineKeys: base64url(newEngineKeys(cryptoNode, master)),
+    rekeyedAt: new Date(now).toISOString(),
+  }
   await store.write([{ key: GENERATION, value: Buffer.from('1') }], true)
   await writePrivate(path(home), `${JSON.stringify(wallet, null, 2)}\n`)
   return open(wallet, secret)
@@ -94,7 +109,8 @@ async function open(wallet: WalletFile, secret: Secret): Promise<Vault> {
   if (isFault(master)) throw new PicoError(master.code, master.message)
   const keys = fromBase64url(wallet.engineKeys)
   const vault = keys === undefined ? undefined : openVault(cryptoNode, master, keys)
-  if (vault === undefined || isFault(vault)) throw new PicoError('wallet.damaged', 'the keys of the engine do not open: wallet.json is damaged')
+  if (vault === undefined || isFault(vault))
+    throw new PicoError('wallet.damaged', 'the keys of the engine do not open: wallet.json is damaged')
   return vault
 }
 
@@ -106,8 +122,14 @@ export async function rekey(home: string, store: Store, vault: Vault, secret: Se
   const header = await wrapMaster(cryptoNode, master, secret)
   const oldKeys = fromBase64url(current.engineKeys)
   const engineKeys = oldKeys && vault.rewrap('engine', oldKeys, master)
-  if (engineKeys === undefined) throw new PicoError('wallet.damaged', 'the keys of the engine do not open: wallet.json is damaged')
-  const next: WalletFile = { generation: current.generation + 1, header, engineKeys: base64url(engineKeys), rekeyedAt: new Date(now).toISOString() }
+  if (engineKeys === undefined)
+    throw new PicoError('wallet.damaged', 'the keys of the engine do not open: wallet.json is damaged')
+  const next: WalletFile = {
+    generation: current.generation + 1,
+    header,
+    engineKeys: base64url(engineKeys),
+    rekeyedAt: new Date(now).toISOString(),
+  }
   await writePrivate(path(home, true), `${JSON.stringify(next, null, 2)}\n`)
   const start = Uint8Array.of(PREFIX.keys)
   const rows = await store.range(start, endOf(start))

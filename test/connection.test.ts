@@ -33,7 +33,9 @@ const RID = 'test.watcher'
 let a: LabEngine
 let b: LabEngine
 const seen = async (engine: LabEngine, pico: string, name: string) =>
-  ((await engine.query(pico, RID, 'seen')) as { name: string; attrs: JsonObject }[]).filter(event => event.name === name)
+  ((await engine.query(pico, RID, 'seen')) as { name: string; attrs: JsonObject }[]).filter(
+    event => event.name === name,
+  )
 const got = (engine: LabEngine, pico: string) => engine.query(pico, RID, 'got')
 
 beforeAll(async () => {
@@ -55,10 +57,25 @@ describe.each(['v1', 'v2'] as const)('over %s', version => {
       a.verb('connection.show', { pico: 'ann', connection: ids.inviter }),
       b.verb('connection.show', { pico: 'bob', connection: ids.invitee }),
     ])
-    expect(mine).toMatchObject({ state: 'established', role: 'inviter', version, myDid: theirs.theirDid, theirDid: theirs.myDid })
-    expect(theirs).toMatchObject({ state: 'established', role: 'invitee', version, label: 'ann', invitationId: mine.invitationId })
+    expect(mine).toMatchObject({
+      state: 'established',
+      role: 'inviter',
+      version,
+      myDid: theirs.theirDid,
+      theirDid: theirs.myDid,
+    })
+    expect(theirs).toMatchObject({
+      state: 'established',
+      role: 'invitee',
+      version,
+      label: 'ann',
+      invitationId: mine.invitationId,
+    })
     expect(mine.myDid).toMatch(version === 'v1' ? /^did:peer:4zQm[^:]+$/ : /^did:peer:2/)
-    for (const [engine, pico, record] of [[a, 'ann', mine], [b, 'bob', theirs]] as const) {
+    for (const [engine, pico, record] of [
+      [a, 'ann', mine],
+      [b, 'bob', theirs],
+    ] as const) {
       const events = (await seen(engine, pico, 'established')).filter(e => e.attrs.connectionId === record.connectionId)
       expect(events).toHaveLength(1)
       const { connectionId, role, label, myDid, theirDid, invitationId } = record
@@ -70,7 +87,8 @@ describe.each(['v1', 'v2'] as const)('over %s', version => {
     expect(await b.verb('ping', { pico: 'bob', connection: ids.invitee })).toMatchObject({ ok: true })
     expect(await a.verb('ping', { pico: 'ann', connection: ids.inviter })).toMatchObject({ ok: true })
     const before = (await got(a, 'ann')).length
-    for (let n = 0; n < 10; n++) await b.verb('msg.send', { pico: 'bob', connection: ids.invitee, text: `${version} ${n}` })
+    for (let n = 0; n < 10; n++)
+      await b.verb('msg.send', { pico: 'bob', connection: ids.invitee, text: `${version} ${n}` })
     await until('ten messages', async () => (await got(a, 'ann')).length === before + 10)
     expect((await got(a, 'ann')).slice(before)).toEqual(Array.from({ length: 10 }, (_, n) => `${version} ${n}`))
     const list = await a.verb('msg.ls', { pico: 'ann', connection: ids.inviter })
@@ -79,16 +97,37 @@ describe.each(['v1', 'v2'] as const)('over %s', version => {
 
   test('a message sent again under its id applies once', async () => {
     const before = (await got(a, 'ann')).length
-    const first = await b.verb('msg.send', { pico: 'bob', connection: ids.invitee, text: 'one', id: `same-${version}-1` })
-    expect(await b.verb('msg.send', { pico: 'bob', connection: ids.invitee, text: 'one', id: `same-${version}-1` })).toEqual(first)
+    const first = await b.verb('msg.send', {
+      pico: 'bob',
+      connection: ids.invitee,
+      text: 'one',
+      id: `same-${version}-1`,
+    })
+    expect(
+      await b.verb('msg.send', { pico: 'bob', connection: ids.invitee, text: 'one', id: `same-${version}-1` }),
+    ).toEqual(first)
     await until('it', async () => (await got(a, 'ann')).length > before)
     expect((await got(a, 'ann')).length).toBe(before + 1)
   })
 
   test('pico events and queries pass where the policy allows them', async () => {
-    await b.verb('pico-event', { pico: 'bob', connection: ids.invitee, domain: 'test', type: 'work', attrs: { n: `${version}-work` } })
+    await b.verb('pico-event', {
+      pico: 'bob',
+      connection: ids.invitee,
+      domain: 'test',
+      type: 'work',
+      attrs: { n: `${version}-work` },
+    })
     await until('the event', async () => (await got(a, 'ann')).includes(`${version}-work`))
-    expect(await b.verb('pico-query', { pico: 'bob', connection: ids.invitee, rid: RID, name: 'hello', args: { name: 'you' } })).toBe('hello you')
+    expect(
+      await b.verb('pico-query', {
+        pico: 'bob',
+        connection: ids.invitee,
+        rid: RID,
+        name: 'hello',
+        args: { name: 'you' },
+      }),
+    ).toBe('hello you')
     const asked = (await b.query('bob', RID, 'answers')).length
     await b.event('bob', 'test', 'ask', { connection: ids.invitee })
     await until('the rule’s answer', async () => (await b.query('bob', RID, 'answers')).length > asked)
@@ -97,29 +136,53 @@ describe.each(['v1', 'v2'] as const)('over %s', version => {
 
   test('what the policy does not allow is refused, told to rules and to the peer', async () => {
     const before = (await got(a, 'ann')).length
-    await b.verb('pico-event', { pico: 'bob', connection: ids.invitee, domain: 'wrangler', type: 'new_child_request', attrs: { name: 'evil' } })
+    await b.verb('pico-event', {
+      pico: 'bob',
+      connection: ids.invitee,
+      domain: 'wrangler',
+      type: 'new_child_request',
+      attrs: { name: 'evil' },
+    })
     const [told] = await until('the rejection', async () => {
       const all = (await seen(a, 'ann', 'message_rejected')).filter(e => e.attrs.connectionId === ids.inviter)
       return all.length > 0 && all
     })
     expect(told?.attrs.reason).toBe('policy.denied')
-    await until('the problem report', async () => (await seen(b, 'bob', 'problem_reported')).some(e => e.attrs.connectionId === ids.invitee))
+    await until('the problem report', async () =>
+      (await seen(b, 'bob', 'problem_reported')).some(e => e.attrs.connectionId === ids.invitee),
+    )
     expect((await got(a, 'ann')).length).toBe(before)
     expect(await a.query('ann', 'io.picolabs.wrangler', 'children')).toEqual([])
   })
 
   test('a type that rules speak is theirs; one that nobody speaks is reported', async () => {
-    await b.verb('didcomm.send', { pico: 'bob', connection: ids.invitee, type: 'https://example.org/tictactoe/1.0/move', body: { cell: `${version}-b2` } })
+    await b.verb('didcomm.send', {
+      pico: 'bob',
+      connection: ids.invitee,
+      type: 'https://example.org/tictactoe/1.0/move',
+      body: { cell: `${version}-b2` },
+    })
     await until('the move', async () => (await got(a, 'ann')).includes(`${version}-b2`))
     const before = (await seen(b, 'bob', 'problem_reported')).length
-    await b.verb('didcomm.send', { pico: 'bob', connection: ids.invitee, type: 'https://example.org/chess/1.0/move', body: {} })
+    await b.verb('didcomm.send', {
+      pico: 'bob',
+      connection: ids.invitee,
+      type: 'https://example.org/chess/1.0/move',
+      body: {},
+    })
     await until('the report', async () => (await seen(b, 'bob', 'problem_reported')).length > before)
   })
 
   test('a changed policy counts from then on', async () => {
     await a.verb('connection.policy', { pico: 'ann', connection: ids.inviter, events: '' })
     const before = (await got(a, 'ann')).length
-    await b.verb('pico-event', { pico: 'bob', connection: ids.invitee, domain: 'test', type: 'work', attrs: { n: 'late' } })
+    await b.verb('pico-event', {
+      pico: 'bob',
+      connection: ids.invitee,
+      domain: 'test',
+      type: 'work',
+      attrs: { n: 'late' },
+    })
     expect(await b.verb('ping', { pico: 'bob', connection: ids.invitee })).toMatchObject({ ok: true })
     expect((await got(a, 'ann')).length).toBe(before)
   })
@@ -149,10 +212,14 @@ describe('an invitation', () => {
   test('for many uses makes a record for each', async () => {
     await b.pico('third')
     const made = await a.verb('invite', { pico: 'ann', version: 'v1', multi: true, approve: false })
-    for (const pico of ['bob', 'second', 'third']) await b.verb('accept', { pico, invitation: made.shortUrl, wait: true })
+    for (const pico of ['bob', 'second', 'third'])
+      await b.verb('accept', { pico, invitation: made.shortUrl, wait: true })
     const mine = await until('three', async () => {
       const all = await a.verb('connection.ls', { pico: 'ann' })
-      const of = all.filter((c: { invitationId: string; state: string }) => c.invitationId === made.invitationId && c.state === 'established')
+      const of = all.filter(
+        (c: { invitationId: string; state: string }) =>
+          c.invitationId === made.invitationId && c.state === 'established',
+      )
       return of.length === 3 && of
     })
     expect(new Set(mine.map((c: { connectionId: string }) => c.connectionId)).size).toBe(3)
@@ -167,7 +234,10 @@ describe('an invitation', () => {
     expect(waiting.label).toBe('bob')
     expect((await b.verb('connection.show', { pico: 'bob', connection: ids.invitee })).state).toBe('requested')
     await a.verb('connection.approve', { pico: 'ann', connection: ids.inviter })
-    await until('established', async () => (await b.verb('connection.show', { pico: 'bob', connection: ids.invitee })).state === 'established')
+    await until(
+      'established',
+      async () => (await b.verb('connection.show', { pico: 'bob', connection: ids.invitee })).state === 'established',
+    )
   })
 
   test('that expired is refused at both ends', async () => {
@@ -175,19 +245,33 @@ describe('an invitation', () => {
     await new Promise(resolve => setTimeout(resolve, 1_200))
     expect((await fetch(made.shortUrl, { headers: { accept: 'application/json' } })).status).toBe(410)
     expect(await b.refusal('accept', { pico: 'bob', invitation: made.url, wait: false })).toBe('invitation.expired')
-    await until('failed', async () => (await a.verb('connection.ls', { pico: 'ann' })).some((c: { invitationId: string; state: string }) => c.invitationId === made.invitationId && c.state === 'failed'))
+    await until('failed', async () =>
+      (await a.verb('connection.ls', { pico: 'ann' })).some(
+        (c: { invitationId: string; state: string }) => c.invitationId === made.invitationId && c.state === 'failed',
+      ),
+    )
   })
 
   test('that is nonsense is refused with its reason', async () => {
     expect(await b.refusal('accept', { pico: 'bob', invitation: '{"a":1}', wait: false })).toBe('invitation.malformed')
-    expect(await b.refusal('accept', { pico: 'bob', invitation: `${a.url}/i/nope`, wait: false })).toBe('invitation.unknown')
-    expect(await b.refusal('accept', { pico: 'bob', invitation: 'http://127.0.0.1:9/i/x', wait: false })).toBe('invitation.unreachable')
+    expect(await b.refusal('accept', { pico: 'bob', invitation: `${a.url}/i/nope`, wait: false })).toBe(
+      'invitation.unknown',
+    )
+    expect(await b.refusal('accept', { pico: 'bob', invitation: 'http://127.0.0.1:9/i/x', wait: false })).toBe(
+      'invitation.unreachable',
+    )
     const made = await a.verb('invite', { pico: 'ann', version: 'v1', multi: false, approve: false })
     expect(await a.refusal('accept', { pico: 'ann', invitation: made.url, wait: false })).toBe('invitation.invalid')
   })
 
   test('is JSON for agents and a page for browsers', async () => {
-    const made = await a.verb('invite', { pico: 'ann', version: 'v1', multi: false, approve: false, label: '<b>Ann</b>' })
+    const made = await a.verb('invite', {
+      pico: 'ann',
+      version: 'v1',
+      multi: false,
+      approve: false,
+      label: '<b>Ann</b>',
+    })
     const agent = await fetch(made.shortUrl, { headers: { accept: 'application/json' } })
     expect(await agent.json()).toEqual(made.invitation)
     const page = await (await fetch(made.shortUrl, { headers: { accept: 'text/html' } })).text()
@@ -199,8 +283,15 @@ describe('an invitation', () => {
 describe('subscriptions of older rulesets', () => {
   test('are agreed over a connection and carry event:send by Tx', async () => {
     await a.event('ann', 'wrangler', 'wellKnown_requested')
-    const wellKnown = await until('the well-known invitation', () => a.query('ann', 'io.picolabs.subscription', 'wellKnown_Rx'))
-    await b.event('bob', 'wrangler', 'subscription', { wellKnown_Tx: wellKnown.url, Rx_role: 'sensor', Tx_role: 'community', name: 'kitchen' })
+    const wellKnown = await until('the well-known invitation', () =>
+      a.query('ann', 'io.picolabs.subscription', 'wellKnown_Rx'),
+    )
+    await b.event('bob', 'wrangler', 'subscription', {
+      wellKnown_Tx: wellKnown.url,
+      Rx_role: 'sensor',
+      Tx_role: 'community',
+      name: 'kitchen',
+    })
     const [inbound] = await until('the request', async () => {
       const all = await a.query('ann', 'io.picolabs.subscription', 'inbound')
       return all.length > 0 && all
@@ -212,7 +303,12 @@ describe('subscriptions of older rulesets', () => {
       return all.length > 0 && all
     })
     expect(mine).toMatchObject({ Rx_role: 'sensor', Tx_role: 'community' })
-    await b.event('bob', 'wrangler', 'send_event_on_subs', { Tx_role: 'community', domain: 'test', type: 'work', attrs: { n: 'by subscription' } })
+    await b.event('bob', 'wrangler', 'send_event_on_subs', {
+      Tx_role: 'community',
+      domain: 'test',
+      type: 'work',
+      attrs: { n: 'by subscription' },
+    })
     await until('the event', async () => (await got(a, 'ann')).includes('by subscription'))
   })
 })

@@ -165,7 +165,11 @@ export async function connect(
   const made = await a.verb('invite', { pico: from, version, multi: false, approve, events, queries })
   const accepted = await b.verb('accept', { pico: to, invitation: made.url, events, queries, wait: !approve })
   const mine = await until('the inviter’s connection', async () => {
-    const all = (await a.verb('connection.ls', { pico: from })) as { connectionId: string; invitationId: string; state: string }[]
+    const all = (await a.verb('connection.ls', { pico: from })) as {
+      connectionId: string
+      invitationId: string
+      state: string
+    }[]
     return all.find(c => c.invitationId === made.invitationId && (approve || c.state === 'established'))
   })
   return { inviter: mine.connectionId, invitee: accepted.connectionId }

@@ -87,8 +87,22 @@ describe('a step', () => {
   })
 
   test('applies once per id and keeps its answer', async () => {
-    const first = await engine.verb('event', { pico: 'lab', domain: 'test', type: 'count', attrs: {}, id: 'once', wait: true })
-    const again = await engine.verb('event', { pico: 'lab', domain: 'test', type: 'count', attrs: {}, id: 'once', wait: true })
+    const first = await engine.verb('event', {
+      pico: 'lab',
+      domain: 'test',
+      type: 'count',
+      attrs: {},
+      id: 'once',
+      wait: true,
+    })
+    const again = await engine.verb('event', {
+      pico: 'lab',
+      domain: 'test',
+      type: 'count',
+      attrs: {},
+      id: 'once',
+      wait: true,
+    })
     expect(again).toEqual(first)
     expect(await ask('both')).toEqual({ a: 3, b: 3 })
   })
@@ -103,7 +117,9 @@ describe('a step', () => {
 describe('a query', () => {
   test('computes within its budget and is stopped beyond it', async () => {
     expect(await ask('fib', { n: 15 })).toBe(610)
-    expect(await engine.refusal('query', { pico: 'lab', rid: RID, name: 'fib', args: { n: 60 } })).toBe('ruleset.budget')
+    expect(await engine.refusal('query', { pico: 'lab', rid: RID, name: 'fib', args: { n: 60 } })).toBe(
+      'ruleset.budget',
+    )
   }, 20_000)
 
   test('reaches shared functions only', async () => {
@@ -122,7 +138,9 @@ describe('a map variable', () => {
 
   test('is written entry by entry once it is large', async () => {
     const seen: number[] = []
-    const stop = engine.node.engine.on('committed', event => seen.push(event.groups.filter(g => g.startsWith('var/')).length))
+    const stop = engine.node.engine.on('committed', event =>
+      seen.push(event.groups.filter(g => g.startsWith('var/')).length),
+    )
     await engine.event('lab', 'test', 'put', { k: 'k3', v: 'three' })
     await engine.event('lab', 'test', 'drop', { k: 'k4' })
     await engine.event('lab', 'test', 'again')
@@ -161,7 +179,12 @@ describe('schedules', () => {
 
 describe('channels', () => {
   test('let pass what their policy allows, by HTTP status', async () => {
-    const { eci } = await engine.verb('channel.new', { pico: 'lab', tags: ['t'], events: 'test:count', queries: `${RID}/both` })
+    const { eci } = await engine.verb('channel.new', {
+      pico: 'lab',
+      tags: ['t'],
+      events: 'test:count',
+      queries: `${RID}/both`,
+    })
     const status = async (path: string) => (await fetch(`${engine.url}/c/${eci}/${path}`)).status
     expect(await status('event-wait/test/count')).toBe(200)
     expect(await status('event-wait/test/half')).toBe(403)
@@ -212,7 +235,9 @@ describe('children', () => {
       const [child] = await engine.query('lab', 'io.picolabs.wrangler', 'children')
       return child?.name === 'by-event'
     })
-    await fetch(`${engine.url}/c/${eci}/event-wait/wrangler/child_deletion_request?eci=${(await engine.query('lab', 'io.picolabs.wrangler', 'children'))[0].eci}`)
+    await fetch(
+      `${engine.url}/c/${eci}/event-wait/wrangler/child_deletion_request?eci=${(await engine.query('lab', 'io.picolabs.wrangler', 'children'))[0].eci}`,
+    )
     await until('the child is gone', async () => (await ask('kids')) === 0)
   })
 })
@@ -223,12 +248,19 @@ describe('rulesets', () => {
     const refused = await engine.verb('ruleset.install', { pico: 'lab', url }).catch(error => error)
     expect(refused).toMatchObject({ code: 'ruleset.invalid' })
     expect(refused.place).toMatchObject({ line: 1, url })
-    expect((await engine.verb('ruleset.ls', { pico: 'lab' })).map((r: { rid: string }) => r.rid)).not.toContain('test.broken')
+    expect((await engine.verb('ruleset.ls', { pico: 'lab' })).map((r: { rid: string }) => r.rid)).not.toContain(
+      'test.broken',
+    )
   })
 
   test('use modules that lie beside them', async () => {
-    await served('ruleset test.module { meta { provides double, base configure using base = 1 } global { double = function(x) { x * 2 + base } } }')
-    await engine.pico('user', 'ruleset test.user { meta { use module test.module alias m with base = 5 shares four } global { four = function() { m:double(2) } } }')
+    await served(
+      'ruleset test.module { meta { provides double, base configure using base = 1 } global { double = function(x) { x * 2 + base } } }',
+    )
+    await engine.pico(
+      'user',
+      'ruleset test.user { meta { use module test.module alias m with base = 5 shares four } global { four = function() { m:double(2) } } }',
+    )
     expect(await engine.query('user', 'test.user', 'four')).toBe(9)
   })
 

@@ -123,6 +123,8 @@ export async function main(config: Config): Promise<void> {
       onFault,
     })
     addresses = { ...addresses, adminUrl: admin.url }
+    // Said before it is written that the engine is ready: who waits for engine.json finds the text complete.
+    await greet(node, config, admin.link(), begun)
     await writeEngineFile(config.home, {
       pid: process.pid,
       version: VERSION,
@@ -138,7 +140,6 @@ export async function main(config: Config): Promise<void> {
       await removeEngineFile(config.home)
     })
     process.once('SIGTERM', stop).once('SIGINT', stop)
-    await greet(node, config, admin.link(), begun)
   } catch (thrown) {
     if (!(thrown instanceof PicoError))
       say({ level: 'error', code: 'engine.fault', message: 'start failed', stack: String((thrown as Error).stack) })

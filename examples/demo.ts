@@ -18,6 +18,7 @@ const TALK = 25
 const HOT = 95
 const DRAIN_MS = 15_000
 const FLOW_MS = 1_500
+const PACE_MS = 20
 
 type Counts = Record<string, number>
 
@@ -103,10 +104,10 @@ async function kills(stage: Stage): Promise<void> {
   let over = false
   const load = [
     ...stage.emitters.map(async emitter => {
-      for (; !over; await sleep(5)) heartbeats.push(await beat(stage, emitter))
+      for (; !over; await sleep(PACE_MS)) heartbeats.push(await beat(stage, emitter))
     }),
     (async () => {
-      for (; !over; await sleep(5)) remarks.push(await remark(stage, stage.community[1]))
+      for (; !over; await sleep(PACE_MS)) remarks.push(await remark(stage, stage.community[1]))
     })(),
   ]
   for (let n = 0; n < KILLS; n++) {

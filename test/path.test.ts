@@ -1,0 +1,126 @@
+// The life of a message, as it is: V8's precise coverage between the POST of one basic message and the body of the rule
+// it selects, and on to the 202. README "The life of a message" names the files; this test holds the two to each other.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { request } from 'node:http'
+import { type Profiler, Session } from 'node:inspector'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { RulesetHost } from '../src/ruleset.ts'
+import { LevelStore } from '../src/stores/level.ts'
+import { connect, LabEngine, served, unserve } from './lab.ts'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const OURS = /^(src|wallet|protocols|krl)\/.*\.ts$/
+const RULESET = `ruleset path.listener {
+  rule heard { select when didcomm_basicmessage message always { log info "heard" } }
+}`
+
+const folder = mkdtempSync(join(tmpdir(), 'picomesh-path-'))
+const session = new Session()
+/** Files with a function executed from the POST until the rule's body runs, and from then to the 202. */
+let toRule: readonly string[] = []
+let toAnswer: readonly string[] = []
+
+beforeAll(measure, 30_000)
+afterAll(() => {
+  session.disconnect()
+  unserve()
+  rmSync(folder, { recursive: true })
+})
+
+describe('README, the life of a message', () => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+  const section = /\n## The life of a message\n([\s\S]*?)\n## /.exec(readme)?.[1] ?? ''
+  const [before, after] = section.split('**The rule runs.**') as [string, string]
+  const named = (text: string) =>
+    [...text.matchAll(/`((?:src|wallet|protocols|krl)\/[\w/-]+\.ts)`/g)].map(found => found[1]!)
+
+  test('names files that are passed, on the right side of the rule', () => {
+    expect(named(before).length).toBeGreaterThan(12)
+    expect(named(before).filter(path => !toRule.includes(path))).toEqual([])
+    expect(named(after).filter(path => !toAnswer.includes(path))).toEqual([])
+  })
+  test('tells how many there are', () => {
+    const told = Number(/\*\*(\d+) files\*\*/.exec(section)?.[1])
+    if (process.env.PICOMESH_PATH === '1')
+      console.log(
+        `${toRule.length} files to the rule:\n${toRule.join('\n')}\n\n${toAnswer.length} to the 202:\n${toAnswer.join('\n')}`,
+      )
+    expect({ told, more: toRule.length > told ? toRule : [] }).toEqual({ told, more: [] })
+    expect(toRule.length).toBeGreaterThan(told - 5)
+  })
+})
+
+/** Two engines are connected; the sender's envelopes are kept back, it is closed, and then they are posted one by one. */
+async function measure(): Promise<void> {
+  const receiver = await LabEngine.start({ store: new LevelStore(folder) })
+  const sender = await LabEngine.start()
+  await receiver.pico('lamp')
+  await receiver.verb('ruleset.install', { pico: 'lamp', url: await served(RULESET) })
+  await sender.pico('switch')
+  const { invitee } = await connect(receiver, 'lamp', sender, 'switch')
+  await sleep(300)
+  const [first, second, third] = await keptBack(receiver, 3, async () => {
+    for (const text of ['one', 'two', 'three'])
+      await sender.verb('msg.send', { pico: 'switch', connection: invitee, text })
+  })
+  await sender.close()
+  session.connect()
+  session.post('Profiler.enable')
+  session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
+  for (const envelope of [first, second]) expect(await post(receiver.url, envelope!)).toBe(202)
+  await sleep(300)
+  const { log } = RulesetHost.prototype
+  RulesetHost.prototype.log = function (...args) {
+    toRule = executed()
+    log.apply(this, args)
+  }
+  executed()
+  expect(await post(receiver.url, third!)).toBe(202)
+  toAnswer = executed()
+  RulesetHost.prototype.log = log
+  await receiver.close()
+}
+
+async function keptBack(engine: LabEngine, count: number, during: () => Promise<void>): Promise<Uint8Array[]> {
+  const kept: Uint8Array[] = []
+  const node = engine.node as { receive?: LabEngine['node']['receive'] }
+  node.receive = async envelope => {
+    kept.push(envelope)
+    return { status: 202 }
+  }
+  await during()
+  while (kept.length < count) await sleep(10)
+  // The own member goes, the class's is seen again.
+  delete node.receive
+  return kept
+}
+
+/** From another client than ours, so that only the receiver's work is counted. */
+function post(url: string, envelope: Uint8Array): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/ssi-agent-wire' }
+    const sent = request(`${url}/didcomm`, { method: 'POST', headers }, answer => {
+      answer.resume().on('end', () => resolve(answer.statusCode))
+    })
+    sent.on('error', reject).end(envelope)
+  })
+}
+
+/** Our files with a function executed since this was last asked. The inspector answers before `post` returns. */
+function executed(): string[] {
+  let scripts: Profiler.ScriptCoverage[] = []
+  session.post('Profiler.takePreciseCoverage', (error, answer) => {
+    if (error) throw error
+    scripts = answer.result
+  })
+  return scripts
+    .filter(({ functions }) => functions.some(one => one.ranges[0]!.count > 0))
+    .map(({ url }) => (url.startsWith('file:') ? fileURLToPath(url) : url).replace(ROOT, ''))
+    .filter(path => OURS.test(path))
+    .sort()
+}

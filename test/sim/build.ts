@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runInThisContext } from 'node:vm'
+import { transformSync } from '@swc/core'
 import ts from 'typescript'
 
 /** What a simulated process is asked at every await. */
@@ -32,10 +33,15 @@ export interface Build {
   load(pulse: Pulse, instead: Instead): <T>(path: string) => T
 }
 
-type Evaluate = (exports: object, require: (specifier: string) => unknown, pulse: Pulse) => void
-interface Module {
-  readonly path: string
+type Evaluate = (exports: object, require: (specifier: string) => unknown, pulse: Pulse, first: number) => void
+interface Compiled {
   readonly evaluate: Evaluate
+  readonly imports: readonly string[]
+  /** `file:line:column` of its awaits; the first is site `first` of the build. */
+  readonly sites: readonly string[]
+}
+interface Module extends Compiled {
+  readonly first: number
 }
 
 /** The sources are read where they stand, also when this file runs from a build. */
@@ -46,10 +52,19 @@ function above(folder: string): string {
 }
 
 /** The engine and the routes of its listener; everything these need is found from here. */
-const ENTRIES = ['src/node.ts', 'src/transports/classic.ts', 'wallet/vault.ts', 'wallet/crypto-node.ts', 'src/resident.ts']
+const ENTRIES = [
+  'src/node.ts',
+  'src/transports/classic.ts',
+  'wallet/vault.ts',
+  'wallet/crypto-node.ts',
+  'src/resident.ts',
+]
 
 /** Awaits of the shell are where a process may die: src but its pure files, and but what the simulator replaces. */
 const isShell = (path: string, text: string) => /^src\/[\w-]+\.ts$/.test(path) && !text.startsWith('// pure')
+
+/** What is compiled as it stands is compiled once. */
+const compiledAsIs = new Map<string, Compiled>()
 
 /** Reads, changes and compiles all sources. Throws when a replacement does not fit its file exactly once. */
 export async function build(replacements: readonly Replacement[] = []): Promise<Build> {
@@ -59,11 +74,13 @@ export async function build(replacements: readonly Replacement[] = []): Promise<
   const waiting = [...ENTRIES]
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     if (modules.has(path)) continue
-    const source = replaced(path, readFileSync(join(ROOT, path), 'utf8'), replacements)
-    const { code, imports } = compiled(path, source, sites)
-    const wrapped = `(function (exports, require, __pulse) {${code}\n})`
-    modules.set(path, { path, evaluate: runInThisContext(wrapped, { filename: join(ROOT, path) }) as Evaluate })
-    for (const name of imports) {
+    const made = moduleOf(
+      path,
+      replacements.filter(({ file }) => file === path),
+    )
+    modules.set(path, { ...made, first: sites.length })
+    sites.push(...made.sites)
+    for (const name of made.imports) {
       if (name.startsWith('.')) waiting.push(posix.join(posix.dirname(path), name))
       else if (!packages.has(name)) packages.set(name, { ...(await import(name)), __esModule: true })
     }
@@ -71,17 +88,29 @@ export async function build(replacements: readonly Replacement[] = []): Promise<
   return { sites, load: (pulse, instead) => linker(modules, packages, pulse, instead) }
 }
 
+function moduleOf(path: string, replacements: readonly Replacement[]): Compiled {
+  const known = replacements.length === 0 ? compiledAsIs.get(path) : undefined
+  if (known !== undefined) return known
+  const made = compiled(path, replaced(path, readFileSync(join(ROOT, path), 'utf8'), replacements))
+  if (replacements.length === 0) compiledAsIs.set(path, made)
+  return made
+}
+
 function replaced(path: string, text: string, replacements: readonly Replacement[]): string {
   let result = text
-  for (const { file, find, put } of replacements) {
-    if (file !== path) continue
+  for (const { find, put } of replacements) {
     if (result.split(find).length !== 2) throw new Error(`${path} does not hold this snippet exactly once: ${find}`)
     result = result.replace(find, () => put)
   }
   return result
 }
 
-function linker(modules: ReadonlyMap<string, Module>, packages: ReadonlyMap<string, unknown>, pulse: Pulse, instead: Instead) {
+function linker(
+  modules: ReadonlyMap<string, Module>,
+  packages: ReadonlyMap<string, unknown>,
+  pulse: Pulse,
+  instead: Instead,
+) {
   const evaluated = new Map<string, unknown>()
   const own = (path: string): unknown => {
     const known = evaluated.get(path)
@@ -90,7 +119,12 @@ function linker(modules: ReadonlyMap<string, Module>, packages: ReadonlyMap<stri
     if (module === undefined) throw new Error(`${path} is no module of this build`)
     const exports = {}
     evaluated.set(path, exports)
-    module.evaluate(exports, name => (name.startsWith('.') ? get(posix.join(posix.dirname(path), name)) : get(name)), pulse)
+    module.evaluate(
+      exports,
+      name => (name.startsWith('.') ? get(posix.join(posix.dirname(path), name)) : get(name)),
+      pulse,
+      module.first,
+    )
     return exports
   }
   const given = new Map<string, unknown>()
@@ -106,41 +140,45 @@ function linker(modules: ReadonlyMap<string, Module>, packages: ReadonlyMap<stri
 
 // ---- compiling -----------------------------------------------------------------------------------------------------
 
-const OPTIONS: ts.CompilerOptions = {
-  target: ts.ScriptTarget.ES2022,
-  module: ts.ModuleKind.CommonJS,
-  esModuleInterop: true,
-  isolatedModules: true,
-  removeComments: false,
-}
-
-function compiled(path: string, source: string, sites: string[]): { code: string; imports: string[] } {
-  const before = isShell(path, source) ? [pulsed(path, sites)] : []
-  const { outputText } = ts.transpileModule(source, { compilerOptions: OPTIONS, fileName: path, transformers: { before } })
+function compiled(path: string, source: string): Compiled {
+  const { text, sites } = isShell(path, source) ? pulsed(path, source) : { text: source, sites: [] }
+  const { code } = transformSync(text, {
+    filename: path,
+    configFile: false,
+    swcrc: false,
+    jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
+    module: { type: 'commonjs' },
+  })
   // What is imported for its types alone is not in the output.
-  const imports = [...outputText.matchAll(/\brequire\("([^"]+)"\)/g)].map(([, name]) => name as string)
-  return { code: outputText, imports }
+  const imports = [...code.matchAll(/\brequire\("([^"]+)"\)/g)].map(([, name]) => name as string)
+  const wrapped = `(function (exports, require, __pulse, __first) {${code}\n})`
+  return { evaluate: runInThisContext(wrapped, { filename: join(ROOT, path) }) as Evaluate, imports, sites }
 }
 
 /** `await x` becomes `await __pulse.at(site, x)`, `for await (… of x)` likewise with `__pulse.each`. */
-function pulsed(path: string, sites: string[]): ts.TransformerFactory<ts.SourceFile> {
-  return context => tree => {
-    const { factory } = context
-    const asked = (name: keyof Pulse, node: ts.Node, awaited: ts.Expression) => {
-      const { line, character } = tree.getLineAndCharacterOfPosition(node.getStart(tree))
-      const site = sites.push(`${path}:${line + 1}:${character + 1}`) - 1
-      const method = factory.createPropertyAccessExpression(factory.createIdentifier('__pulse'), name)
-      return factory.createCallExpression(method, undefined, [factory.createNumericLiteral(site), awaited])
-    }
-    const visit = (node: ts.Node): ts.Node => {
-      const visited = ts.visitEachChild(node, visit, context)
-      if (ts.isAwaitExpression(visited)) return factory.updateAwaitExpression(visited, asked('at', node, visited.expression))
-      if (ts.isForOfStatement(visited) && visited.awaitModifier) {
-        const items = asked('each', node, visited.expression)
-        return factory.updateForOfStatement(visited, visited.awaitModifier, visited.initializer, items, visited.statement)
-      }
-      return visited
-    }
-    return ts.visitEachChild(tree, visit, context) as ts.SourceFile
+function pulsed(path: string, source: string): { text: string; sites: string[] } {
+  const tree = ts.createSourceFile(path, source, ts.ScriptTarget.Latest)
+  const sites: string[] = []
+  const insertions: { at: number; text: string }[] = []
+  const wrap = (method: keyof Pulse, node: ts.Node, awaited: ts.Expression) => {
+    const { line, character } = tree.getLineAndCharacterOfPosition(node.getStart(tree))
+    const site = sites.push(`${path}:${line + 1}:${character + 1}`) - 1
+    insertions.push(
+      { at: awaited.getStart(tree), text: `__pulse.${method}(__first + ${site}, ` },
+      { at: awaited.end, text: ')' },
+    )
   }
+  const visit = (node: ts.Node) => {
+    if (ts.isAwaitExpression(node)) wrap('at', node, node.expression)
+    if (ts.isForOfStatement(node) && node.awaitModifier) wrap('each', node, node.expression)
+    ts.forEachChild(node, visit)
+  }
+  visit(tree)
+  // What is inside is inserted later, so that it stays inside.
+  const ordered = insertions
+    .map((insertion, n) => ({ ...insertion, n }))
+    .sort((a, b) => b.at - a.at || (a.text === ')' && b.text === ')' ? a.n - b.n : b.n - a.n))
+  let text = source
+  for (const { at, text: inserted } of ordered) text = text.slice(0, at) + inserted + text.slice(at)
+  return { text, sites }
 }

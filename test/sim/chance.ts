@@ -11,7 +11,8 @@ export class Chance {
   constructor(seed: number, stream: string) {
     // FNV-1a over the name and the seed, then splitmix32: nearby seeds give streams that have nothing in common.
     let state = 0x811c9dc5
-    for (const code of [...`${seed}/${stream}`].map(character => character.charCodeAt(0))) state = Math.imul(state ^ code, 0x01000193)
+    for (const code of [...`${seed}/${stream}`].map(character => character.charCodeAt(0)))
+      state = Math.imul(state ^ code, 0x01000193)
     const next = () => {
       state = (state + 0x9e3779b9) | 0
       let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad)

@@ -9,7 +9,13 @@ const QUEUES = ['inbox', 'held', 'outbox']
 const QUIET_MS = 2 * 3_600_000
 
 /** Waits until all queues are empty, then looks at everything. */
-export async function check(talk: Talk, time: Time, machines: readonly Machine[], moved: boolean, fail: (what: string) => void): Promise<void> {
+export async function check(
+  talk: Talk,
+  time: Time,
+  machines: readonly Machine[],
+  moved: boolean,
+  fail: (what: string) => void,
+): Promise<void> {
   const end = time.now + QUIET_MS
   for (;;) {
     const waiting = (await Promise.all(talk.parties.map(party => pending(talk, party)))).flat()
@@ -29,17 +35,21 @@ export async function check(talk: Talk, time: Time, machines: readonly Machine[]
 
 /** Records that still wait, by group. */
 async function pending(talk: Talk, party: Party): Promise<string[]> {
-  const found = await talk.on(party, node => Promise.all(QUEUES.map(group => node.engine.read(party.picoId, view => view.list(group).length))))
+  const found = await talk.on(party, node =>
+    Promise.all(QUEUES.map(group => node.engine.read(party.picoId, view => view.list(group).length))),
+  )
   return QUEUES.flatMap((group, i) => (found[i] === 0 ? [] : [`${party.name} ${group} ${found[i]}`]))
 }
 
 /** Established on both sides under mirrored DIDs, each once, under the ids and DIDs they began with. */
 async function bonds(talk: Talk, party: Party, fail: (what: string) => void): Promise<void> {
   const records = await talk.connections(party)
-  if (records.length !== party.bonds.length) fail(`${party.name} has ${records.length} connections, not ${party.bonds.length}`)
+  if (records.length !== party.bonds.length)
+    fail(`${party.name} has ${records.length} connections, not ${party.bonds.length}`)
   for (const bond of party.bonds) {
     const record = records.find(one => one.connectionId === bond.connectionId)
-    if (record?.state !== 'established') fail(`${party.name}: connection ${bond.connectionId} is ${String(record?.state)}`)
+    if (record?.state !== 'established')
+      fail(`${party.name}: connection ${bond.connectionId} is ${String(record?.state)}`)
     if (record?.myDid !== bond.myDid) fail(`${party.name}: another DID of its own on ${bond.connectionId}`)
     if (record?.theirDid !== bond.other?.myDid) fail(`${party.name}: not the DID of its peer on ${bond.connectionId}`)
   }
@@ -54,7 +64,12 @@ function events(party: Party, tallies: ReadonlyMap<Party, Tally>, moved: boolean
   for (const [i, bond] of party.bonds.entries()) {
     const mine = (n: string) => n.startsWith(`${party.name}${i}-`)
     const sent = own.sent.filter(mine)
-    same(`${bond.peer.name} got from ${party.name}`, order((tallies.get(bond.peer) as Tally).got.filter(mine)), order(sent), fail)
+    same(
+      `${bond.peer.name} got from ${party.name}`,
+      order((tallies.get(bond.peer) as Tally).got.filter(mine)),
+      order(sent),
+      fail,
+    )
     same(`${party.name} got back`, order(own.back.filter(mine)), order(sent), fail)
   }
 }
@@ -64,7 +79,9 @@ function same(what: string, found: readonly string[], wanted: readonly string[],
   const lost = wanted.filter(n => !found.includes(n))
   const doubled = found.filter((n, i) => found.indexOf(n) !== i)
   const strange = found.filter(n => !wanted.includes(n))
-  fail(`${what}: lost [${lost.join()}] doubled [${doubled.join()}] strange [${strange.join()}] of [${wanted.join()}], found [${found.join()}]`)
+  fail(
+    `${what}: lost [${lost.join()}] doubled [${doubled.join()}] strange [${strange.join()}] of [${wanted.join()}], found [${found.join()}]`,
+  )
 }
 
 async function dead(talk: Talk, party: Party, fail: (what: string) => void): Promise<void> {
@@ -80,6 +97,7 @@ async function copies(talk: Talk, machines: readonly Machine[], fail: (what: str
       const registered = await talk.on({ machine }, async node => node.engine.registered(party.picoId))
       if (registered?.status === 'live') live.push(machine.name)
     }
-    if (live.join() !== party.machine.name) fail(`${party.name} is live on [${live.join()}], not on ${party.machine.name}`)
+    if (live.join() !== party.machine.name)
+      fail(`${party.name} is live on [${live.join()}], not on ${party.machine.name}`)
   }
 }

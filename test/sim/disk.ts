@@ -95,7 +95,11 @@ export class Disk {
     })
   }
 
-  private range(gte: Uint8Array, lt: Uint8Array, limit = Number.POSITIVE_INFINITY): { key: Uint8Array; value: Uint8Array }[] {
+  private range(
+    gte: Uint8Array,
+    lt: Uint8Array,
+    limit = Number.POSITIVE_INFINITY,
+  ): { key: Uint8Array; value: Uint8Array }[] {
     const end = name(lt)
     const found: { key: Uint8Array; value: Uint8Array }[] = []
     for (let i = this.place(name(gte)); i < this.order.length && found.length < limit; i++) {

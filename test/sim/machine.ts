@@ -49,7 +49,16 @@ interface Life {
 }
 
 const SECRET: Secret = { keyFile: new Uint8Array(32).fill(7) }
-const LIMITS = { envelope_bytes: 1 << 20, event_bytes: 1 << 20, json_depth: 64, header_bytes: 16_384, refused_per_second: 1e9, queue: 10_000, dedupe_days: 7, dedupe_ids: 1_000_000 }
+const LIMITS = {
+  envelope_bytes: 1 << 20,
+  event_bytes: 1 << 20,
+  json_depth: 64,
+  header_bytes: 16_384,
+  refused_per_second: 1e9,
+  queue: 10_000,
+  dedupe_days: 7,
+  dedupe_ids: 1_000_000,
+}
 
 /** The modules of a process; evaluated once for all machines that stand in this place, one after the other. */
 export class Socket {
@@ -57,7 +66,10 @@ export class Socket {
   readonly modules: ReturnType<Build['load']>
 
   constructor(build: Build, files: ReadonlyMap<string, string>) {
-    this.modules = build.load(pulseOf(() => this.machine as Machine), instead(() => this.machine as Machine, files))
+    this.modules = build.load(
+      pulseOf(() => this.machine as Machine),
+      instead(() => this.machine as Machine, files),
+    )
   }
 }
 
@@ -83,7 +95,10 @@ function instead(machine: () => Machine, files: ReadonlyMap<string, string>): In
   return {
     'wallet/crypto-node.ts': real => {
       const module = real() as { cryptoNode: Loose }
-      return { ...module, cryptoNode: { ...module.cryptoNode, randomBytes: (length: number) => machine().secrets.bytes(length) } }
+      return {
+        ...module,
+        cryptoNode: { ...module.cryptoNode, randomBytes: (length: number) => machine().secrets.bytes(length) },
+      }
     },
     'krl/index.ts': real => {
       const module = real() as Loose & { compile: (source: string) => unknown }
@@ -187,7 +202,10 @@ export class Machine implements Server {
   await(site: number, awaited: unknown): unknown {
     const { life } = this
     if (life.alive) this.pass(site)
-    const thenable = awaited !== null && typeof awaited === 'object' && 'then' in awaited ? (awaited as PromiseLike<unknown>) : undefined
+    const thenable =
+      awaited !== null && typeof awaited === 'object' && 'then' in awaited
+        ? (awaited as PromiseLike<unknown>)
+        : undefined
     if (!life.alive) {
       thenable?.then(undefined, () => undefined)
       return never()
@@ -214,10 +232,18 @@ export class Machine implements Server {
   }
 
   /** One try: what `work` gave or threw; undefined when nobody serves, or the process died over it. */
-  async attempt<T>(work: (node: Node) => Promise<T>): Promise<{ value: T } | { error: string; message: string; passes: boolean } | undefined> {
+  async attempt<T>(
+    work: (node: Node) => Promise<T>,
+  ): Promise<{ value: T } | { error: string; message: string; passes: boolean } | undefined> {
     const { node, life, up } = this
     if (!up || node === undefined) return undefined
-    const ended = await Promise.race([work(node).then(value => ({ value }), (error: unknown) => ({ error })), life.ended])
+    const ended = await Promise.race([
+      work(node).then(
+        value => ({ value }),
+        (error: unknown) => ({ error }),
+      ),
+      life.ended,
+    ])
     if (ended === undefined || 'value' in ended) return ended
     const error = codeOf(ended.error)
     const { errorRow } = this.modules<typeof import('../../src/errors.ts')>('src/errors.ts')
@@ -243,7 +269,8 @@ export class Machine implements Server {
       jsonDepth: LIMITS.json_depth,
       addresses: () => ({ publicUrl: this.baseUrl, baseUrl: this.baseUrl, adminUrl: '' }),
       log: record => {
-        if (life.alive && record.level === 'error' && !String(record.code).startsWith('store.')) fault(`${this.name} ${JSON.stringify(record)}`)
+        if (life.alive && record.level === 'error' && !String(record.code).startsWith('store.'))
+          fault(`${this.name} ${JSON.stringify(record)}`)
       },
       pause: () => time.sleep(0),
     })
@@ -251,7 +278,8 @@ export class Machine implements Server {
 
   /** The wallet's file, without its file: a master key that survives every crash. */
   private openVault() {
-    const { newMasterKey, newEngineKeys, openVault } = this.modules<typeof import('../../wallet/vault.ts')>('wallet/vault.ts')
+    const { newMasterKey, newEngineKeys, openVault } =
+      this.modules<typeof import('../../wallet/vault.ts')>('wallet/vault.ts')
     const { cryptoNode } = this.modules<typeof import('../../wallet/crypto-node.ts')>('wallet/crypto-node.ts')
     if (this.wallet === undefined) {
       const master = newMasterKey(cryptoNode)
@@ -263,7 +291,9 @@ export class Machine implements Server {
   }
 
   private watch(node: Node): void {
-    node.engine.on('committed', ({ picoId, seq, stimulus, groups }) => this.around.tell(`commit ${this.name} ${picoId} ${seq} ${groups.join(' ')} ${JSON.stringify(stimulus)}`))
+    node.engine.on('committed', ({ picoId, seq, stimulus, groups }) =>
+      this.around.tell(`commit ${this.name} ${picoId} ${seq} ${groups.join(' ')} ${JSON.stringify(stimulus)}`),
+    )
     node.engine.on('rejected', ({ picoId, reason }) => this.around.tell(`rejected ${this.name} ${picoId} ${reason}`))
   }
 
@@ -275,7 +305,11 @@ export class Machine implements Server {
     const received = await Promise.race([node.receive(envelope, contentType, { live: false }), life.ended])
     if (received === undefined) return undefined
     const { status, body, contentType: type } = received
-    return { status, ...(body === undefined ? {} : { body: Uint8Array.from(body) }), ...(type === undefined ? {} : { contentType: type }) }
+    return {
+      status,
+      ...(body === undefined ? {} : { body: Uint8Array.from(body) }),
+      ...(type === undefined ? {} : { contentType: type }),
+    }
   }
 
   async request(request: HttpRequest): Promise<JsonObject | undefined> {
@@ -285,7 +319,9 @@ export class Machine implements Server {
     const segments = url.pathname.slice(1).split('/').map(decodeURIComponent)
     if (segments[0] === 'i') {
       const found = await Promise.race([node.invitation(segments[1] ?? '').catch(() => undefined), life.ended])
-      return life.alive ? answer(found?.state === 'open' ? 200 : 404, JSON.stringify(found?.invitation ?? null)) : undefined
+      return life.alive
+        ? answer(found?.state === 'open' ? 200 : 404, JSON.stringify(found?.invitation ?? null))
+        : undefined
     }
     const { classicRoute } = this.modules<typeof import('../../src/transports/classic.ts')>('src/transports/classic.ts')
     const asked: Asked = {
@@ -300,7 +336,11 @@ export class Machine implements Server {
     }
     const reply = await Promise.race([classicRoute(node as Agent, asked), life.ended])
     if (reply === undefined) return undefined
-    return answer(reply.status, typeof reply.body === 'string' ? reply.body : '', reply.headers?.location as string | undefined)
+    return answer(
+      reply.status,
+      typeof reply.body === 'string' ? reply.body : '',
+      reply.headers?.location as string | undefined,
+    )
   }
 }
 

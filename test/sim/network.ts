@@ -62,7 +62,9 @@ export class Network {
   }
 
   private async post(from: string, url: string, envelope: Uint8Array, contentType: string): Promise<Posted> {
-    const answer = await this.carry(from, url, `post ${envelope.length}`, POST_MS, (server, path) => server.post(path, envelope, contentType))
+    const answer = await this.carry(from, url, `post ${envelope.length}`, POST_MS, (server, path) =>
+      server.post(path, envelope, contentType),
+    )
     return typeof answer === 'string' ? { status: 0, reason: answer } : answer
   }
 
@@ -77,7 +79,13 @@ export class Network {
   }
 
   /** One request and its answer, or why there is none. */
-  private async carry<T>(from: string, url: string, what: string, limit: number, work: (server: Server, path: string) => Promise<T | undefined>): Promise<T | string> {
+  private async carry<T>(
+    from: string,
+    url: string,
+    what: string,
+    limit: number,
+    work: (server: Server, path: string) => Promise<T | undefined>,
+  ): Promise<T | string> {
     const server = this.servers.find(({ baseUrl }) => url.startsWith(`${baseUrl}/`))
     const ended = this.time.now + limit
     const fate = this.fate()
@@ -100,7 +108,11 @@ export class Network {
   /** Lost, when a second copy arrives (0: none), the answer lost. */
   private fate(): [lost: boolean, twice: number, answerLost: boolean] {
     const { lost, twice, answerLost } = this.weather
-    const fate: [boolean, number, boolean] = [this.chance.happens(lost), this.chance.happens(twice) ? this.chance.between(1, 20_000) : 0, this.chance.happens(answerLost)]
+    const fate: [boolean, number, boolean] = [
+      this.chance.happens(lost),
+      this.chance.happens(twice) ? this.chance.between(1, 20_000) : 0,
+      this.chance.happens(answerLost),
+    ]
     this.sent++
     if (fate.some(Boolean)) this.harmed++
     return fate

@@ -81,15 +81,24 @@ export class Talk {
   /** A command of the owner, under an id, so that it is done once however often it is tried. */
   command(to: { machine: Machine; picoId: string }, name: string, args: JsonObject): Promise<JsonObject> {
     const id = `command-${this.commands++}`
-    return this.on(to, node => node.owner.command(to.picoId, name, args, id), ['ruleset.unreachable', 'pico.moved', 'pico.unknown'])
+    return this.on(to, node => node.owner.command(to.picoId, name, args, id), [
+      'ruleset.unreachable',
+      'pico.moved',
+      'pico.unknown',
+    ])
   }
 
   /** Until the machine that a party lives on at that moment has done it; `passing` codes are not the end either. */
-  async on<T>(to: { readonly machine: Machine }, work: (node: Node) => Promise<T>, passing: readonly string[] = []): Promise<T> {
+  async on<T>(
+    to: { readonly machine: Machine },
+    work: (node: Node) => Promise<T>,
+    passing: readonly string[] = [],
+  ): Promise<T> {
     for (;;) {
       const tried = await to.machine.attempt(work)
       if (tried !== undefined && 'value' in tried) return tried.value
-      if (tried !== undefined && !tried.passes && !passing.includes(tried.error)) throw new Error(`${tried.error}: ${tried.message}`)
+      if (tried !== undefined && !tried.passes && !passing.includes(tried.error))
+        throw new Error(`${tried.error}: ${tried.message}`)
       await this.time.sleep(100)
     }
   }
@@ -105,7 +114,12 @@ export class Talk {
     const mine: Bond = { connectionId: String(accepted.connectionId), peer: inviter, other: undefined }
     const { myDid } = await this.established(invitee, mine.connectionId)
     const found = await this.mirrored(inviter, String(myDid))
-    const theirs: Bond = { connectionId: String(found.connectionId), peer: invitee, other: mine, myDid: String(found.myDid) }
+    const theirs: Bond = {
+      connectionId: String(found.connectionId),
+      peer: invitee,
+      other: mine,
+      myDid: String(found.myDid),
+    }
     mine.other = theirs
     mine.myDid = String(myDid)
     invitee.bonds.push(mine)
@@ -116,14 +130,17 @@ export class Talk {
     for (;;) {
       const record = await this.connection(party, connectionId)
       if (record.state === 'established') return record
-      if (record.state === 'failed' || record.state === 'closed') this.broken(`${party.name}: the connection is ${record.state}`)
+      if (record.state === 'failed' || record.state === 'closed')
+        this.broken(`${party.name}: the connection is ${record.state}`)
       await this.time.sleep(200)
     }
   }
 
   private async mirrored(party: Party, theirDid: string): Promise<JsonObject> {
     for (;;) {
-      const found = (await this.connections(party)).find(one => one.theirDid === theirDid && one.state === 'established')
+      const found = (await this.connections(party)).find(
+        one => one.theirDid === theirDid && one.state === 'established',
+      )
       if (found !== undefined) return found
       await this.time.sleep(200)
     }
@@ -134,7 +151,11 @@ export class Talk {
   }
 
   async connections(party: Party): Promise<JsonObject[]> {
-    return (await this.on(party, node => node.owner.verb('connection.ls', { pico: party.picoId }), GONE)) as JsonObject[]
+    return (await this.on(
+      party,
+      node => node.owner.verb('connection.ls', { pico: party.picoId }),
+      GONE,
+    )) as JsonObject[]
   }
 
   // ---- traffic -------------------------------------------------------------------------------------------------------
@@ -159,9 +180,18 @@ export class Talk {
 
   /** One look at a pico's counters over its channel: whatever the moment, no rule is seen half done. */
   async look(party: Party): Promise<Tally> {
-    const tally = (await this.http('GET', () => `${party.machine.baseUrl}/c/${party.eci}/query/${RID}/tally`, undefined)) as unknown as Tally
-    for (const [list, count] of [['sent', 'sentCount'], ['got', 'gotCount'], ['back', 'backCount']] as const)
-      if (tally[list].length !== tally[count]) this.broken(`${party.name}: torn: ${tally[list].length} ${list} and ${tally[count]} counted`)
+    const tally = (await this.http(
+      'GET',
+      () => `${party.machine.baseUrl}/c/${party.eci}/query/${RID}/tally`,
+      undefined,
+    )) as unknown as Tally
+    for (const [list, count] of [
+      ['sent', 'sentCount'],
+      ['got', 'gotCount'],
+      ['back', 'backCount'],
+    ] as const)
+      if (tally[list].length !== tally[count])
+        this.broken(`${party.name}: torn: ${tally[list].length} ${list} and ${tally[count]} counted`)
     return tally
   }
 
@@ -183,7 +213,9 @@ export class Talk {
 
   private async moved(party: Party, source: Machine, target: Machine): Promise<boolean> {
     const all = (await this.on({ machine: source }, node => node.moves.ls())) as JsonObject[]
-    const mine = all.filter(one => one.picoId === party.picoId && one.role === 'source' && one.state !== 'aborted').at(-1)
+    const mine = all
+      .filter(one => one.picoId === party.picoId && one.role === 'source' && one.state !== 'aborted')
+      .at(-1)
     if (mine !== undefined && ARRIVED.includes(String(mine.state))) return true
     if (mine === undefined) {
       const ticket = (await this.on({ machine: target }, node => node.moves.ticket())) as JsonObject
@@ -193,24 +225,42 @@ export class Talk {
     return false
   }
 
-  /** Until every mail and every peer has found its way. */
-  async drained(party: Party, source: Machine): Promise<void> {
+  /** Until the move is done; whether every peer knows the new address: one that has not yet said whether it can be told
+   *  is not waited for, and needs the old engine. */
+  async drained(party: Party, source: Machine): Promise<boolean> {
     for (;;) {
       const all = (await this.on({ machine: source }, node => node.moves.ls())) as JsonObject[]
-      if (all.some(one => one.picoId === party.picoId && one.state === 'done')) return
+      const done = all.find(one => one.picoId === party.picoId && one.state === 'done')
+      if (done !== undefined) return (done.peers as { told: boolean }[]).every(({ told }) => told)
       await this.time.sleep(500)
     }
   }
 
   /** Until it is answered with 200. */
-  private async http(method: string, url: string | (() => string), body: JsonObject | undefined, key?: string): Promise<Json> {
+  private async http(
+    method: string,
+    url: string | (() => string),
+    body: JsonObject | undefined,
+    key?: string,
+  ): Promise<Json> {
     for (let pause = 100; ; pause = Math.min(pause * 2, 5_000)) {
-      const headers = { accept: 'application/json', 'content-type': 'application/json', ...(key === undefined ? {} : { 'idempotency-key': key }) }
+      const headers = {
+        accept: 'application/json',
+        'content-type': 'application/json',
+        ...(key === undefined ? {} : { 'idempotency-key': key }),
+      }
       const to = typeof url === 'string' ? url : url()
-      const answer = await this.network.request('client', { method, url: to, headers, followRedirect: true, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+      const answer = await this.network.request('client', {
+        method,
+        url: to,
+        headers,
+        followRedirect: true,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
       const status = Number(answer.status_code)
       if (status === 200) return JSON.parse(String(answer.content)) as Json
-      if (status >= 400 && status < 500 && status !== 404 && status !== 429) this.broken(`${method} ${to} answered ${status} ${String(answer.content)}`)
+      if (status >= 400 && status < 500 && status !== 404 && status !== 429)
+        this.broken(`${method} ${to} answered ${status} ${String(answer.content)}`)
       await this.time.sleep(pause)
     }
   }

@@ -61,7 +61,8 @@ export class MoveSource {
       if (MOVE_STATES_BEFORE_COMMIT.includes(state) && !this.isRetired(record)) continue
       if (state === 'aborted') {
         if (!record.settled) this.moves.background(this.settleAbort(threadId), 'move.abort')
-      } else if (state !== 'done' && state !== 'active' && state !== 'draining') void this.drive(threadId).catch(() => undefined)
+      } else if (state !== 'done' && state !== 'active' && state !== 'draining')
+        void this.drive(threadId).catch(() => undefined)
       else this.leave(threadId)
     }
   }
@@ -76,19 +77,47 @@ export class MoveSource {
     const { engine, engineDid, clock } = this.moves.around
     const status = engine().registered(picoId)?.status
     if (status === undefined || status === 'inert') throw new PicoError('pico.unknown', 'No such pico here.')
-    if (status === 'retired') throw new PicoError('pico.moved', 'The pico lives on another engine already.', engine().registered(picoId)?.tombstone)
-    const open = this.moves.all('source').find(one => picoOf(one) === picoId && MOVE_STATES_BEFORE_COMMIT.includes(one.thread.state))
-    if (open) throw new PicoError('move.state', `The pico is in a move already: ${open.thread.threadId}.`, { moveId: open.thread.threadId })
+    if (status === 'retired')
+      throw new PicoError(
+        'pico.moved',
+        'The pico lives on another engine already.',
+        engine().registered(picoId)?.tombstone,
+      )
+    const open = this.moves
+      .all('source')
+      .find(one => picoOf(one) === picoId && MOVE_STATES_BEFORE_COMMIT.includes(one.thread.state))
+    if (open)
+      throw new PicoError('move.state', `The pico is in a move already: ${open.thread.threadId}.`, {
+        moveId: open.thread.threadId,
+      })
     if (status !== 'live') throw new PicoError('pico.state', `The pico is ${status}.`, { picoId, status })
     const { picoDid, epoch } = await engine().read(picoId, view => ({
       picoDid: readSelf(view)?.did ?? '',
       epoch: Number((view.get(OWN.head, 'head') as JsonObject | undefined)?.epoch ?? 0) + 1,
     }))
     const moveId = this.moves.random(16)
-    const args: JsonObject = { thid: moveId, moveId, picoId, picoDid, epoch, ticket: ticketText, myDid: engineDid(), theirDid: ticket.did }
+    const args: JsonObject = {
+      thid: moveId,
+      moveId,
+      picoId,
+      picoDid,
+      epoch,
+      ticket: ticketText,
+      myDid: engineDid(),
+      theirDid: ticket.did,
+    }
     const moved = this.moves.turn(undefined, 'command prepare', { args })
     if ('code' in moved) throw new PicoError('move.state', moved.message)
-    await this.moves.put({ thread: moved.thread, url: ticket.url, at: clock.now(), bytes: 0, frozenAt: null, pause_ms: 0, peers: [], settled: false })
+    await this.moves.put({
+      thread: moved.thread,
+      url: ticket.url,
+      at: clock.now(),
+      bytes: 0,
+      frozenAt: null,
+      pause_ms: 0,
+      peers: [],
+      settled: false,
+    })
     return this.drive(moveId)
   }
 
@@ -98,7 +127,8 @@ export class MoveSource {
     const running = this.driving.get(moveId)
     if (running) return running
     if (record.thread.state === 'active' || record.thread.state === 'draining') this.leave(moveId)
-    if (record.thread.state === 'aborted' && !record.settled) this.moves.background(this.settleAbort(moveId), 'move.abort')
+    if (record.thread.state === 'aborted' && !record.settled)
+      this.moves.background(this.settleAbort(moveId), 'move.abort')
     const unfinished = ['planned', 'prepared', 'frozen', 'committed'].includes(record.thread.state)
     return unfinished ? this.drive(moveId) : this.moves.view(record)
   }
@@ -149,7 +179,8 @@ export class MoveSource {
     } catch (thrown) {
       if (this.moves.stopped || this.isRetired(this.moves.need(moveId))) throw thrown
       const { code, message } = asPicoError(thrown)
-      if (code === 'engine.fault' || code === 'engine.stopping') this.moves.background(Promise.reject(thrown), 'move.fault')
+      if (code === 'engine.fault' || code === 'engine.stopping')
+        this.moves.background(Promise.reject(thrown), 'move.fault')
       return this.end(moveId, { code, message })
     }
     const shown = await this.moves.view(record)
@@ -160,7 +191,8 @@ export class MoveSource {
   /** After a stop: what the target has. */
   private async askWhere(moveId: string): Promise<void> {
     const answer = await this.exchange(moveId, 'resume')
-    if ('refused' in answer) throw new PicoError('move.refused', `The target does not know the move any more: ${text(answer.refused)}`)
+    if ('refused' in answer)
+      throw new PicoError('move.refused', `The target does not know the move any more: ${text(answer.refused)}`)
   }
 
   private async stage(record: MoveRecord): Promise<void> {
@@ -191,7 +223,8 @@ export class MoveSource {
       const stateHash = await this.copy(moveId)
       const answer = await this.exchange(moveId, 'verify', { stateHash })
       if (answer.verified === true) return
-      if (attempt > 0) throw new PicoError('move.verify', `The target did not verify what it received: ${text(answer.refused)}`)
+      if (attempt > 0)
+        throw new PicoError('move.verify', `The target did not verify what it received: ${text(answer.refused)}`)
       this.sent.delete(moveId)
     }
   }
@@ -209,7 +242,9 @@ export class MoveSource {
       retired = made
     }
     const { movedTo: _, ...said } = retired
-    const peers = (await engine().read(picoId, peersTold)).peers.map(({ connectionId }): PeerTold => ({ connectionId, told: false }))
+    const peers = (await engine().read(picoId, peersTold)).peers.map(
+      ({ connectionId }): PeerTold => ({ connectionId, told: false }),
+    )
     const moved = this.command(moveId, 'commit', { retired: said })
     await this.moves.put({ ...record, thread: moved.thread, peers })
     this.sent.delete(moveId)
@@ -222,14 +257,18 @@ export class MoveSource {
     const said = { moveId, picoId, picoDid, epoch, target: theirDid, url, stateHash } as JsonObject
     const did = text(picoDid)
     const kid = `${did}#${did.slice('did:key:'.length)}`
-    const signature = await engine().read(text(picoId), view => keyrings.with(text(picoId), view, keyring => keyring.sign(kid, utf8(canonicalize(said)))))
+    const signature = await engine().read(text(picoId), view =>
+      keyrings.with(text(picoId), view, keyring => keyring.sign(kid, utf8(canonicalize(said)))),
+    )
     if (signature === undefined) throw new Error('a pico without the key of its DID')
     return { ...said, signature: base64url(signature) }
   }
 
   private retired(record: MoveRecord): JsonObject | undefined {
     const registered = this.moves.around.engine().registered(picoOf(record))
-    return registered?.status === 'retired' && registered.tombstone?.moveId === record.thread.threadId ? registered.tombstone : undefined
+    return registered?.status === 'retired' && registered.tombstone?.moveId === record.thread.threadId
+      ? registered.tombstone
+      : undefined
   }
 
   private isRetired(record: MoveRecord): boolean {
@@ -239,7 +278,8 @@ export class MoveSource {
   /** Says it until the target is active. */
   private async commit(moveId: string): Promise<void> {
     for (let pause = FIRST_MS; ; pause = Math.min(pause * 2, LONGEST_MS)) {
-      if (this.moves.stopped) throw new PicoError('engine.stopping', 'The engine stops; the move goes on at its next start.')
+      if (this.moves.stopped)
+        throw new PicoError('engine.stopping', 'The engine stops; the move goes on at its next start.')
       const record = this.moves.need(moveId)
       const reply = await this.ask(record, this.command(moveId, 'resume'))
       if (typeof reply !== 'string' && nameOf(reply) === 'active') {
@@ -247,7 +287,13 @@ export class MoveSource {
         await this.hear(moveId, reply, { pause_ms })
         return
       }
-      this.moves.around.log({ level: 'warn', code: 'move.waits', message: 'the target has not yet said that it is active', moveId, said: typeof reply === 'string' ? reply : text(reply.body.code) })
+      this.moves.around.log({
+        level: 'warn',
+        code: 'move.waits',
+        message: 'the target has not yet said that it is active',
+        moveId,
+        said: typeof reply === 'string' ? reply : text(reply.body.code),
+      })
       await this.moves.sleep(pause)
     }
   }
@@ -276,7 +322,8 @@ export class MoveSource {
         const name = hex(record.name)
         const mark = hex(record.sealed.subarray(0, MARK_BYTES))
         seen.add(name)
-        if (record.group === GROUP.ruleset) await this.sendSources(writer, sent, record.value as unknown as InstalledRuleset)
+        if (record.group === GROUP.ruleset)
+          await this.sendSources(writer, sent, record.value as unknown as InstalledRuleset)
         if (sent.marks.get(name) === mark) continue
         await writer.put(ENTRY.record, record.name, record.sealed)
         sent.marks.set(name, mark)
@@ -296,7 +343,8 @@ export class MoveSource {
   private keysFor(picoId: PicoId): Uint8Array {
     const transfer = cryptoNode.randomBytes(32)
     const wrapped = this.moves.around.vault().rewrap(picoId, this.custody.wrappedKeys(picoId), transfer)
-    if (wrapped === undefined) throw new PicoError('store.corrupt', 'The keys of a pico do not open.', { picoId, file: 'keys' })
+    if (wrapped === undefined)
+      throw new PicoError('store.corrupt', 'The keys of a pico do not open.', { picoId, file: 'keys' })
     const keys = new Uint8Array(transfer.length + wrapped.length)
     keys.set(transfer)
     keys.set(wrapped, transfer.length)
@@ -318,8 +366,14 @@ export class MoveSource {
   private async sendChunk(moveId: string, chunk: Uint8Array): Promise<void> {
     const record = this.moves.need(moveId)
     const seq = Number(record.thread.data.received ?? 0) + 1
-    const answer = await this.exchange(moveId, 'chunk', { seq, data: base64(chunk) }, { bytes: record.bytes + chunk.length })
-    if (Number(answer.received ?? 0) < seq) throw new PicoError('move.refused', `The target refused a part of the bundle: ${text(answer.refused)}`)
+    const answer = await this.exchange(
+      moveId,
+      'chunk',
+      { seq, data: base64(chunk) },
+      { bytes: record.bytes + chunk.length },
+    )
+    if (Number(answer.received ?? 0) < seq)
+      throw new PicoError('move.refused', `The target refused a part of the bundle: ${text(answer.refused)}`)
   }
 
   // ---- speaking ------------------------------------------------------------------------------------------------
@@ -331,7 +385,12 @@ export class MoveSource {
   }
 
   /** A command whose message is answered: on disk, said until it is heard, and the answer on disk. */
-  private async exchange(moveId: string, name: string, args: JsonObject = {}, more: Partial<MoveRecord> = {}): Promise<JsonObject> {
+  private async exchange(
+    moveId: string,
+    name: string,
+    args: JsonObject = {},
+    more: Partial<MoveRecord> = {},
+  ): Promise<JsonObject> {
     const moved = this.command(moveId, name, args)
     const record = await this.moves.put({ ...this.moves.need(moveId), thread: moved.thread, ...more })
     const { clock, patience_ms } = this.moves.around
@@ -341,7 +400,8 @@ export class MoveSource {
       const reply = await this.ask(record, moved)
       if (typeof reply !== 'string') return this.hear(moveId, reply)
       const unknown = reply === 'http.404' && record.thread.state === 'planned'
-      if (unknown || clock.now() >= end) throw new PicoError('move.refused', `The engine at ${record.url} does not answer: ${reply}`)
+      if (unknown || clock.now() >= end)
+        throw new PicoError('move.refused', `The engine at ${record.url} does not answer: ${reply}`)
       await this.moves.sleep(pause)
     }
   }
@@ -351,7 +411,8 @@ export class MoveSource {
     const { mail, around } = this.moves
     const message = outgoing[0]?.message
     if (message === undefined) throw new Error('a stage without a message')
-    const said = nameOf(message) === 'prepare' ? { ...message, body: { ...message.body, url: around.baseUrl() } } : message
+    const said =
+      nameOf(message) === 'prepare' ? { ...message, body: { ...message.body, url: around.baseUrl() } } : message
     const reply = await mail.ask(text(record.thread.data.theirDid), record.url, said)
     if (!('message' in reply)) return reply.silent
     return reply.message?.thid === record.thread.threadId ? reply.message : 'no answer'
@@ -360,14 +421,25 @@ export class MoveSource {
   private async hear(moveId: string, message: Message, more: Partial<MoveRecord> = {}): Promise<JsonObject> {
     const record = this.moves.need(moveId)
     const did = text(record.thread.data.theirDid)
-    const moved = this.moves.turn(record.thread, `receive ${nameOf(message) ?? 'unknown'}`, { message, sender: { key: did, did } })
+    const moved = this.moves.turn(record.thread, `receive ${nameOf(message) ?? 'unknown'}`, {
+      message,
+      sender: { key: did, did },
+    })
     if ('code' in moved) {
       // The target has another state than was sent to it.
       if (moved.code === 'move.hash') return { refused: moved.code }
-      throw new PicoError('move.refused', `The target answered ${nameOf(message) ?? message.type} ${text(message.body.code)}: ${moved.message}`)
+      throw new PicoError(
+        'move.refused',
+        `The target answered ${nameOf(message) ?? message.type} ${text(message.body.code)}: ${moved.message}`,
+      )
     }
     const ended = moved.thread.state === 'aborted'
-    const reason = ended ? { reason: { code: 'move.refused', message: `${text(message.body.code)} ${text(message.body.comment)}` }, settled: true } : {}
+    const reason = ended
+      ? {
+          reason: { code: 'move.refused', message: `${text(message.body.code)} ${text(message.body.comment)}` },
+          settled: true,
+        }
+      : {}
     const told = text(message.body.comment)
     await this.moves.put({ ...record, thread: moved.thread, ...reason, ...more })
     const answer = moved.answer ?? {}
@@ -417,7 +489,10 @@ export class MoveSource {
   private leave(moveId: string): void {
     if (this.leaving.has(moveId)) return
     this.leaving.add(moveId)
-    this.moves.background(this.drain(moveId).finally(() => this.leaving.delete(moveId)), 'move.drain')
+    this.moves.background(
+      this.drain(moveId).finally(() => this.leaving.delete(moveId)),
+      'move.drain',
+    )
   }
 
   private async drain(moveId: string): Promise<void> {
@@ -426,13 +501,23 @@ export class MoveSource {
     if (!this.isRetired(first)) return
     await this.custody.forwardTo(picoId, first.url)
     if (first.thread.state !== 'done') await this.tellFamily(first)
-    if (first.thread.state === 'active') await this.moves.put({ ...this.moves.need(moveId), thread: this.command(moveId, 'drain').thread })
+    if (first.thread.state === 'active')
+      await this.moves.put({ ...this.moves.need(moveId), thread: this.command(moveId, 'drain').thread })
     void this.forward(picoId)
-    for (let pause = FIRST_MS; this.moves.need(moveId).thread.state === 'draining' && !this.moves.stopped; pause = Math.min(pause * 2, LONGEST_MS)) {
-      if (await this.drained(moveId)) await this.moves.put({ ...this.moves.need(moveId), thread: this.command(moveId, 'done').thread })
+    for (
+      let pause = FIRST_MS;
+      this.moves.need(moveId).thread.state === 'draining' && !this.moves.stopped;
+      pause = Math.min(pause * 2, LONGEST_MS)
+    ) {
+      if (await this.drained(moveId))
+        await this.moves.put({ ...this.moves.need(moveId), thread: this.command(moveId, 'done').thread })
       else await this.moves.sleep(pause)
     }
-    for (let pause = FIRST_MS; !this.moves.need(moveId).settled && !this.moves.stopped; pause = Math.min(pause * 2, LONGEST_MS)) {
+    for (
+      let pause = FIRST_MS;
+      !this.moves.need(moveId).settled && !this.moves.stopped;
+      pause = Math.min(pause * 2, LONGEST_MS)
+    ) {
       if (await this.say(moveId, { state: 'done' })) await this.moves.put({ ...this.moves.need(moveId), settled: true })
       else await this.moves.sleep(pause)
     }
@@ -465,7 +550,15 @@ export class MoveSource {
     const tell = async (to: PicoId, eci: string, name: string) => {
       if (engine().registered(to)?.status !== 'live') return
       const attrs = { id: picoId, url: record.url }
-      const stimulus: Stimulus = { kind: 'event', id: `${record.thread.threadId}/${to}`, eci, outside: false, domain: 'engine', name, attrs }
+      const stimulus: Stimulus = {
+        kind: 'event',
+        id: `${record.thread.threadId}/${to}`,
+        eci,
+        outside: false,
+        domain: 'engine',
+        name,
+        attrs,
+      }
       await engine().submit(to, stimulus, 'accepted')
     }
     if (self?.parentId && self.parentEci !== null) await tell(self.parentId, self.parentEci, 'child_moved')
@@ -510,7 +603,13 @@ export class MoveSource {
     const posted = await client.post(`${url.replace(/\/+$/, '')}/didcomm`, bytes, media)
     const taken = posted.status >= 200 && posted.status < 300
     if (!taken && !GIVEN_UP.includes(posted.status)) return false
-    if (!taken) log({ level: 'warn', code: 'move.undeliverable', message: `mail of a pico that moved was refused: http.${posted.status}`, picoId })
+    if (!taken)
+      log({
+        level: 'warn',
+        code: 'move.undeliverable',
+        message: `mail of a pico that moved was refused: http.${posted.status}`,
+        picoId,
+      })
     await this.custody.forwarded(picoId, leaf)
     return true
   }

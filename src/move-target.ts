@@ -4,14 +4,14 @@
 
 import type { Message } from '../protocols/message.ts'
 import type { Thread } from '../protocols/turn.ts'
-import { concat, fromBase64Any, fromBase64url, text as decoded, utf8 } from '../wallet/bytes.ts'
+import { concat, text as decoded, fromBase64Any, fromBase64url, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { keyBytesOf } from '../wallet/did-key.ts'
 import { canonicalize } from '../wallet/jcs.ts'
 import { ENTRY, type Entry, NAME_BYTES, readChunk, StateHash } from './bundle.ts'
 import type { Custody } from './custody.ts'
 import { asPicoError, PicoError } from './errors.ts'
-import { builtinHash, BUILTINS } from './family.ts'
+import { BUILTINS, builtinHash } from './family.ts'
 import { type MoveRecord, type Moves, nameOf, picoOf, text } from './move.ts'
 import { GROUP, type InstalledRuleset, type Self } from './pico.ts'
 import type { Json, JsonObject, PicoId, RecordChange } from './ports.ts'
@@ -24,7 +24,8 @@ const KEY_BYTES = 32
 const PAGE = 250
 const RETRY_MS = 1_000
 const partName = (moveId: string, seq: number): string => `move/${moveId}/part/${seq}`
-const isObject = (value: Json | undefined): value is JsonObject => value !== null && typeof value === 'object' && !Array.isArray(value)
+const isObject = (value: Json | undefined): value is JsonObject =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
 
 export class MoveTarget {
   private readonly moves: Moves
@@ -45,7 +46,8 @@ export class MoveTarget {
   /** What a crash left between commit and activation is done now. */
   async start(): Promise<void> {
     for (const record of this.moves.all('target')) {
-      if (record.thread.state === 'committed') await this.inTurn(record.thread.threadId, () => this.activate(record.thread.threadId))
+      if (record.thread.state === 'committed')
+        await this.inTurn(record.thread.threadId, () => this.activate(record.thread.threadId))
       else if (record.thread.state === 'active') this.tellPeers(record.thread.threadId)
     }
   }
@@ -67,9 +69,15 @@ export class MoveTarget {
     const record = this.moves.get(message.thid)
     if (name === undefined || record?.thread.role === 'source') return undefined
     const moved = this.moves.turn(record?.thread, `receive ${name}`, { message, sender })
-    if ('code' in moved) return record === undefined || record.thread.data.theirDid === sender.did ? (moved.report?.message ?? this.unknown(message, moved)) : undefined
+    if ('code' in moved)
+      return record === undefined || record.thread.data.theirDid === sender.did
+        ? (moved.report?.message ?? this.unknown(message, moved))
+        : undefined
     try {
-      const next = record === undefined ? await this.prepare(message, sender, moved.thread) : await this.effect(name, record, message, moved.thread, moved.answer)
+      const next =
+        record === undefined
+          ? await this.prepare(message, sender, moved.thread)
+          : await this.effect(name, record, message, moved.thread, moved.answer)
       if (next !== undefined) return next
     } catch (thrown) {
       const { code, message: why } = asPicoError(thrown)
@@ -85,14 +93,24 @@ export class MoveTarget {
   }
 
   private refusal(moveId: string, code: string, why: string): Message {
-    const known: Record<string, string> = { 'move.hash': 'e.p.req.hash', 'move.verify': 'e.p.req.hash', 'move.ticket': 'e.p.req.ticket' }
+    const known: Record<string, string> = {
+      'move.hash': 'e.p.req.hash',
+      'move.verify': 'e.p.req.hash',
+      'move.ticket': 'e.p.req.ticket',
+    }
     const thread = { threadId: moveId } as Thread
     this.moves.around.log({ level: 'warn', code, message: why, moveId })
     return this.moves.message(thread, 'problem-report', { code: known[code] ?? 'e.p.req', comment: `${code}: ${why}` })
   }
 
   /** What a message does here, then its record; a message when the reply is another than the table's. */
-  private async effect(name: string, record: MoveRecord, message: Message, thread: Thread, answer: JsonObject | undefined): Promise<Message | undefined> {
+  private async effect(
+    name: string,
+    record: MoveRecord,
+    message: Message,
+    thread: Thread,
+    answer: JsonObject | undefined,
+  ): Promise<Message | undefined> {
     const moveId = thread.threadId
     if (name === 'chunk' && answer !== undefined) return void (await this.chunk({ ...record, thread }, answer))
     if (name === 'verify') return this.verify({ ...record, thread })
@@ -108,11 +126,25 @@ export class MoveTarget {
   private async prepare(message: Message, sender: Sender, thread: Thread): Promise<undefined> {
     const { picoId, url, ticket, epoch } = message.body
     const moveId = thread.threadId
-    if (!/^[0-9a-f]{32}$/.test(text(picoId)) || !/^https?:\/\//.test(text(url)) || message.body.moveId !== moveId || keyBytesOf(text(message.body.picoDid))?.type !== 'Ed25519')
+    if (
+      !/^[0-9a-f]{32}$/.test(text(picoId)) ||
+      !/^https?:\/\//.test(text(url)) ||
+      message.body.moveId !== moveId ||
+      keyBytesOf(text(message.body.picoDid))?.type !== 'Ed25519'
+    )
       throw new PicoError('message.malformed', 'A prepare names pico, DID and address.')
     await this.makeRoom(text(picoId), Number(epoch), sender)
     await this.moves.use(text(ticket), moveId)
-    await this.moves.put({ thread, url: text(url), at: this.moves.around.clock.now(), bytes: 0, frozenAt: null, pause_ms: 0, peers: [], settled: false })
+    await this.moves.put({
+      thread,
+      url: text(url),
+      at: this.moves.around.clock.now(),
+      bytes: 0,
+      frozenAt: null,
+      pause_ms: 0,
+      peers: [],
+      settled: false,
+    })
   }
 
   /** Refuses a pico that is here, or was under a later epoch; an arrival that its own source began anew is forgotten. */
@@ -121,11 +153,16 @@ export class MoveTarget {
     if (registered === undefined) return
     if (registered.status === 'retired') {
       const known = Number(registered.tombstone?.epoch ?? 0)
-      if (epoch <= known) throw new PicoError('move.state', `This engine knows epoch ${known} of the pico, ${epoch} is no later one.`)
-      if (registered.tombstone?.movedTo === undefined) throw new PicoError('move.state', 'The pico is on its way from here.')
+      if (epoch <= known)
+        throw new PicoError('move.state', `This engine knows epoch ${known} of the pico, ${epoch} is no later one.`)
+      if (registered.tombstone?.movedTo === undefined)
+        throw new PicoError('move.state', 'The pico is on its way from here.')
     } else if (registered.status !== 'inert') throw new PicoError('pico.exists', 'The pico is here already.')
-    for (const older of this.moves.all('target').filter(one => picoOf(one) === picoId && ['prepared', 'frozen'].includes(one.thread.state))) {
-      if (older.thread.data.theirDid !== sender.did) throw new PicoError('move.state', 'The pico is arriving from another engine.')
+    for (const older of this.moves
+      .all('target')
+      .filter(one => picoOf(one) === picoId && ['prepared', 'frozen'].includes(one.thread.state))) {
+      if (older.thread.data.theirDid !== sender.did)
+        throw new PicoError('move.state', 'The pico is arriving from another engine.')
       await this.forget(older)
       await this.moves.put({ ...older, thread: { ...older.thread, state: 'aborted' }, settled: true })
     }
@@ -137,25 +174,39 @@ export class MoveTarget {
     const moveId = record.thread.threadId
     const chunk = fromBase64Any(text(data))
     const entries = chunk && readChunk(chunk)
-    if (chunk === undefined || entries === undefined) throw new PicoError('message.malformed', 'A chunk of a bundle cannot be read.')
+    if (chunk === undefined || entries === undefined)
+      throw new PicoError('message.malformed', 'A chunk of a bundle cannot be read.')
     const first = entries[0]
-    const continued = record.partFrom !== undefined && first ? [this.joined(moveId, record.partFrom, Number(seq), first)] : []
+    const continued =
+      record.partFrom !== undefined && first ? [this.joined(moveId, record.partFrom, Number(seq), first)] : []
     const whole = [...continued, ...entries.slice(continued.length)]
     const last = whole.at(-1)
     const open = last?.more === true
-    if (open && last) await this.keepPart(moveId, Number(seq), last, continued.length > 0 && whole.length === 1 ? entries[0] : undefined)
+    if (open && last)
+      await this.keepPart(
+        moveId,
+        Number(seq),
+        last,
+        continued.length > 0 && whole.length === 1 ? entries[0] : undefined,
+      )
     await this.apply(record, open ? whole.slice(0, -1) : whole)
     const from = open ? (whole.length === 1 && continued.length > 0 ? record.partFrom : Number(seq)) : undefined
-    if (record.partFrom !== undefined && from !== record.partFrom) await this.dropParts(moveId, record.partFrom, Number(seq))
+    if (record.partFrom !== undefined && from !== record.partFrom)
+      await this.dropParts(moveId, record.partFrom, Number(seq))
     const { partFrom: _, ...rest } = record
-    await this.moves.put({ ...rest, bytes: record.bytes + chunk.length, ...(from === undefined ? {} : { partFrom: from }) })
+    await this.moves.put({
+      ...rest,
+      bytes: record.bytes + chunk.length,
+      ...(from === undefined ? {} : { partFrom: from }),
+    })
     this.verified.delete(moveId)
   }
 
   /** An entry whose beginning came in earlier chunks. */
   private joined(moveId: string, from: number, seq: number, last: Entry): Entry {
     const parts: Uint8Array[] = []
-    for (let n = from; n < seq; n++) parts.push(fromBase64Any(text(this.moves.around.named.get(partName(moveId, n)))) ?? new Uint8Array(0))
+    for (let n = from; n < seq; n++)
+      parts.push(fromBase64Any(text(this.moves.around.named.get(partName(moveId, n)))) ?? new Uint8Array(0))
     return { ...last, content: concat(...parts, last.content) }
   }
 
@@ -176,8 +227,10 @@ export class MoveTarget {
       records = []
     }
     for (const { kind, content } of entries) {
-      if (kind === ENTRY.record && content.length > NAME_BYTES) records.push({ name: content.slice(0, NAME_BYTES), sealed: content.slice(NAME_BYTES) })
-      else if (kind === ENTRY.gone && content.length === NAME_BYTES) records.push({ name: content.slice(), sealed: undefined })
+      if (kind === ENTRY.record && content.length > NAME_BYTES)
+        records.push({ name: content.slice(0, NAME_BYTES), sealed: content.slice(NAME_BYTES) })
+      else if (kind === ENTRY.gone && content.length === NAME_BYTES)
+        records.push({ name: content.slice(), sealed: undefined })
       else {
         await write()
         if (kind === ENTRY.reset) await this.clear(picoId)
@@ -201,17 +254,26 @@ export class MoveTarget {
     if (this.moves.around.engine().registered(picoId) === undefined) return
     for (;;) {
       const { records, next } = await this.custody.export(picoId, undefined, PAGE)
-      if (records.length > 0) await this.custody.import(picoId, records.map(({ name }) => ({ name, sealed: undefined })))
+      if (records.length > 0)
+        await this.custody.import(
+          picoId,
+          records.map(({ name }) => ({ name, sealed: undefined })),
+        )
       if (next === undefined) return
     }
   }
 
   private async forget(record: MoveRecord): Promise<void> {
     const picoId = picoOf(record)
-    if (record.partFrom !== undefined) await this.dropParts(record.thread.threadId, record.partFrom, Number(record.thread.data.received ?? 0) + 1)
+    if (record.partFrom !== undefined)
+      await this.dropParts(record.thread.threadId, record.partFrom, Number(record.thread.data.received ?? 0) + 1)
     // What lies here may be what a later move brought: then the end of this one says nothing about it.
-    const open = (one: MoveRecord) => picoOf(one) === picoId && one.thread.threadId !== record.thread.threadId && ['prepared', 'frozen', 'committed'].includes(one.thread.state)
-    if (!this.moves.all('target').some(open) && this.moves.around.engine().registered(picoId)?.status === 'inert') await this.custody.forget(picoId)
+    const open = (one: MoveRecord) =>
+      picoOf(one) === picoId &&
+      one.thread.threadId !== record.thread.threadId &&
+      ['prepared', 'frozen', 'committed'].includes(one.thread.state)
+    if (!this.moves.all('target').some(open) && this.moves.around.engine().registered(picoId)?.status === 'inert')
+      await this.custody.forget(picoId)
   }
 
   // ---- verify --------------------------------------------------------------------------------------------------
@@ -234,7 +296,8 @@ export class MoveTarget {
     const { picoDid, epoch } = record.thread.data
     const picoId = picoOf(record)
     if (record.partFrom !== undefined) throw new PicoError('move.verify', 'The end of a record is missing.')
-    if (this.moves.around.engine().registered(picoId) === undefined) throw new PicoError('move.verify', 'Nothing has arrived.')
+    if (this.moves.around.engine().registered(picoId) === undefined)
+      throw new PicoError('move.verify', 'Nothing has arrived.')
     const state = new StateHash()
     let self: Self | undefined
     let before = -1
@@ -252,7 +315,8 @@ export class MoveTarget {
       if (next === undefined) break
       from = next
     }
-    if (self?.picoId !== picoId || self.did !== picoDid) throw new PicoError('move.verify', 'What arrived is another pico than was announced.')
+    if (self?.picoId !== picoId || self.did !== picoDid)
+      throw new PicoError('move.verify', 'What arrived is another pico than was announced.')
     if (before + 1 !== epoch) throw new PicoError('move.verify', 'What arrived is of another epoch than was announced.')
     return state.end()
   }
@@ -269,7 +333,14 @@ export class MoveTarget {
   /** The pico's own word that it lives here from this epoch on. */
   private checkRetired({ data, threadId }: Thread, given: Json | undefined): void {
     const { signature, ...said } = isObject(given) ? given : {}
-    const expected: JsonObject = { moveId: threadId, picoId: data.picoId ?? null, picoDid: data.picoDid ?? null, epoch: data.epoch ?? null, target: this.moves.around.engineDid(), stateHash: data.stateHash ?? null }
+    const expected: JsonObject = {
+      moveId: threadId,
+      picoId: data.picoId ?? null,
+      picoDid: data.picoDid ?? null,
+      epoch: data.epoch ?? null,
+      target: this.moves.around.engineDid(),
+      stateHash: data.stateHash ?? null,
+    }
     const other = Object.keys(expected).find(member => said[member] !== expected[member])
     if (other !== undefined) throw new PicoError('move.verify', `The commit is for another move: ${other}.`)
     const key = keyBytesOf(text(data.picoDid))?.publicKey
@@ -306,7 +377,11 @@ export class MoveTarget {
       for (; !this.moves.stopped && !this.moves.need(moveId).settled; await this.moves.sleep(RETRY_MS)) {
         const record = this.moves.need(moveId)
         try {
-          await engine().submit(picoOf(record), { kind: 'command', id: `move/${moveId}`, name: 'relocate', args: { moved: true } }, 'applied')
+          await engine().submit(
+            picoOf(record),
+            { kind: 'command', id: `move/${moveId}`, name: 'relocate', args: { moved: true } },
+            'applied',
+          )
           // In its turn: a message of the move that is being taken must not write over it what it read before.
           await this.inTurn(moveId, () => this.moves.put({ ...this.moves.need(moveId), settled: true }))
           return
@@ -317,7 +392,10 @@ export class MoveTarget {
         }
       }
     }
-    this.moves.background(work().finally(() => this.telling.delete(moveId)), 'move.relocate')
+    this.moves.background(
+      work().finally(() => this.telling.delete(moveId)),
+      'move.relocate',
+    )
   }
 
   /** With the status goes which peers know the new address. */
@@ -327,8 +405,12 @@ export class MoveTarget {
     const picoId = picoOf(record)
     if (record.thread.state !== 'active' && record.thread.state !== 'done') return reply
     // Gone on, or deleted: whoever has it now tells its peers.
-    if (engine().registered(picoId)?.status !== 'live') return { ...reply, body: { ...reply.body, peers: [], waiting: 0 } }
+    if (engine().registered(picoId)?.status !== 'live')
+      return { ...reply, body: { ...reply.body, peers: [], waiting: 0 } }
     const { peers, waiting } = await engine().read(picoId, peersTold)
-    return { ...reply, body: { ...reply.body, peers: peers.map(peer => ({ ...peer })), waiting: record.settled ? waiting : waiting + 1 } }
+    return {
+      ...reply,
+      body: { ...reply.body, peers: peers.map(peer => ({ ...peer })), waiting: record.settled ? waiting : waiting + 1 },
+    }
   }
 }

@@ -2,12 +2,12 @@
 // one sealed record of the engine, written before the next message leaves; the commit point is the pico's own registry
 // record at the source, and a crash between the two is mended from it.
 
+import { byType } from '../protocols/index.ts'
 import { advance } from '../protocols/machine.ts'
 import type { Message } from '../protocols/message.ts'
-import { byType } from '../protocols/index.ts'
 import { MOVE, move } from '../protocols/move.ts'
 import type { Moved, Refused, Thread, Trigger } from '../protocols/turn.ts'
-import { base64url, fromBase64url, hex, text as decoded, utf8 } from '../wallet/bytes.ts'
+import { base64url, text as decoded, fromBase64url, hex, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { keyBytesOf } from '../wallet/did-key.ts'
 import type { Vault } from '../wallet/vault.ts'
@@ -122,6 +122,7 @@ export class Moves {
   stop(): void {
     this.stopped = true
     this.source.stop()
+    this.mail_?.stop()
     for (const wake of this.sleeping) wake()
     this.sleeping.clear()
   }
@@ -154,7 +155,8 @@ export class Moves {
   /** Moves a pico to where the ticket is from; ends at `active` or `aborted`. Throws move.ticket, move.state, pico.*. */
   async run(picoId: PicoId, ticket: string): Promise<Json> {
     const read = readTicket(ticket)
-    if (read === undefined) throw new PicoError('move.ticket', 'That is no ticket: make one by `move ticket` on the target.')
+    if (read === undefined)
+      throw new PicoError('move.ticket', 'That is no ticket: make one by `move ticket` on the target.')
     if (read.expires <= this.around.clock.now()) throw new PicoError('move.ticket', 'The ticket has expired.')
     if (read.did === this.around.engineDid()) throw new PicoError('move.state', 'The ticket is of this very engine.')
     return this.source.begin(picoId, read, ticket)
@@ -177,7 +179,8 @@ export class Moves {
   /** Ends a move before its commit: nothing happened. Throws move.state after it, and at a target. */
   async abort(moveId: string): Promise<Json> {
     const record = this.need(moveId)
-    if (record.thread.role !== 'source') throw new PicoError('move.state', 'Only the engine that the pico comes from can end a move.')
+    if (record.thread.role !== 'source')
+      throw new PicoError('move.state', 'Only the engine that the pico comes from can end a move.')
     return this.source.abort(moveId)
   }
 
@@ -245,7 +248,11 @@ export class Moves {
   }
 
   /** One turn of the table. */
-  turn(thread: Thread | undefined, trigger: Trigger, more: { args?: JsonObject; message?: Message; sender?: { key: string; did: string } } = {}): Moved | Refused {
+  turn(
+    thread: Thread | undefined,
+    trigger: Trigger,
+    more: { args?: JsonObject; message?: Message; sender?: { key: string; did: string } } = {},
+  ): Moved | Refused {
     const { clock, baseUrl, engineDid } = this.around
     return advance(move, thread, trigger, {
       now: clock.now(),
@@ -270,14 +277,23 @@ export class Moves {
   /** A message of this protocol outside the table. */
   message(thread: Thread, name: string, body: JsonObject): Message {
     const type = `${MOVE}/${name}`
-    return { version: 'v2', id: this.random(16), type, thid: thread.threadId, body: { moveId: thread.threadId, ...body }, attachments: [] }
+    return {
+      version: 'v2',
+      id: this.random(16),
+      type,
+      thid: thread.threadId,
+      body: { moveId: thread.threadId, ...body },
+      attachments: [],
+    }
   }
 
   // ---- tickets -------------------------------------------------------------------------------------------------
 
   private tickets(): KeptTicket[] {
     const now = this.around.clock.now()
-    return ((this.around.named.get(TICKETS) as unknown as KeptTicket[] | undefined) ?? []).filter(({ expires }) => expires > now)
+    return ((this.around.named.get(TICKETS) as unknown as KeptTicket[] | undefined) ?? []).filter(
+      ({ expires }) => expires > now,
+    )
   }
 
   /** Is it a ticket of ours, in time, and not used by another move? */
@@ -332,7 +348,8 @@ export const picoOf = ({ thread }: MoveRecord): PicoId => text(thread.data.picoI
 export const text = (value: Json | undefined): string => (typeof value === 'string' ? value : '')
 
 /** `chunk` of `https://picomesh.dev/move/1.0/chunk`; undefined when the table has no such message. */
-export const nameOf = (message: Message): string | undefined => byType(message.type).find(found => found.protocol === move)?.name
+export const nameOf = (message: Message): string | undefined =>
+  byType(message.type).find(found => found.protocol === move)?.name
 
 /** What a ticket says, when it is one and names a DID that can be written to. */
 export function readTicket(ticket: string): Ticket | undefined {

@@ -72,7 +72,10 @@ export class OwnMail implements MailOfTheEngine {
     this.did = didKey('Ed25519', publicKey)
     const [key] = recipientKeys(did => this.resolver.resolve(did), this.did) as { kid: string }[]
     this.agreement = key?.kid ?? ''
-    const own: Record<string, StoredKey> = { [`${this.did}#${this.did.slice(MULTIKEY_AT)}`]: stored, [base58(publicKey)]: stored }
+    const own: Record<string, StoredKey> = {
+      [`${this.did}#${this.did.slice(MULTIKEY_AT)}`]: stored,
+      [base58(publicKey)]: stored,
+    }
     this.names = new Set([...Object.keys(own), this.agreement])
     this.keyring = makeKeyring(cryptoNode, kid => own[kid])
   }
@@ -105,7 +108,9 @@ export class OwnMail implements MailOfTheEngine {
     } catch (thrown) {
       const error = asPicoError(thrown)
       if (error.code === 'engine.fault') log({ level: 'error', code: error.code, message: String(error.cause) })
-      return errorRow(error.code).retry || error.code === 'engine.fault' ? { status: 503, retryAfter: 1 } : refuse(inbox, clock, error.code)
+      return errorRow(error.code).retry || error.code === 'engine.fault'
+        ? { status: 503, retryAfter: 1 }
+        : refuse(inbox, clock, error.code)
     }
     return refuse(inbox, clock, 'message.unsupported', opened.sender?.did)
   }
@@ -128,8 +133,10 @@ export class OwnMail implements MailOfTheEngine {
     let answer: Received = { status: 202 }
     for (const enclosed of read.messages) {
       const bytes = utf8(JSON.stringify(enclosed))
-      const taken = local ? await inbox.receive(bytes, { live: false }, depth + 1) : await this.passOn(read.next, bytes, read.delay.ms)
-      if (taken.status !== 202) answer = taken
+      const taken = local
+        ? await inbox.receive(bytes, { live: false }, depth + 1)
+        : await this.passOn(read.next, bytes, read.delay.ms)
+      if (taken.status !== 202 || taken.refused) answer = taken
     }
     return answer
   }
@@ -150,12 +157,20 @@ export class OwnMail implements MailOfTheEngine {
     const spelled = [next, didKeyToNaked(next), nakedToDidKey(next)].filter(name => name !== undefined)
     const did = spelled.find(name => name.startsWith('did:'))
     const keys = did === undefined ? [] : recipientKeys(one => this.resolver.resolve(one), did)
-    return [...new Set([...spelled, ...(did === undefined ? [] : [didPart(did)]), ...(isFault(keys) ? [] : keys.map(({ kid }) => kid))])]
+    return [
+      ...new Set([
+        ...spelled,
+        ...(did === undefined ? [] : [didPart(did)]),
+        ...(isFault(keys) ? [] : keys.map(({ kid }) => kid)),
+      ]),
+    ]
   }
 
   /** What a mediator keeps of a key or DID, under any of its spellings; undefined when it is not registered. */
   registered(next: string): Json | undefined {
-    return this.namesOf(next).map(name => this.around.named.get(registeredName(name))).find(found => found !== undefined)
+    return this.namesOf(next)
+      .map(name => this.around.named.get(registeredName(name)))
+      .find(found => found !== undefined)
   }
 
   /** Registers a key or DID for forwards, or with undefined forgets it. */
@@ -167,7 +182,8 @@ export class OwnMail implements MailOfTheEngine {
 
   private async move(message: Message, opened: Opened, inbox: Inbox): Promise<Received> {
     const { sender } = opened
-    if (opened.version !== 'v2' || sender === null || sender.did === null) return refuse(inbox, this.around.clock, 'message.unauthenticated')
+    if (opened.version !== 'v2' || sender === null || sender.did === null)
+      return refuse(inbox, this.around.clock, 'message.unauthenticated')
     const reply = await this.around.moves.receive(message, { key: sender.kid, did: sender.did })
     if (reply === undefined) return { status: 202 }
     return { status: 200, body: this.pack(reply, sender.did), contentType: MEDIA.v2 }
@@ -197,7 +213,8 @@ export class OwnMail implements MailOfTheEngine {
   private pack(message: Message, to: string): Uint8Array {
     const { keyring } = this
     const recipients = recipientKeys(did => this.resolver.resolve(did), to)
-    if (keyring === undefined || isFault(recipients)) throw new Error('an engine without a key, or one that cannot be written to')
+    if (keyring === undefined || isFault(recipients))
+      throw new Error('an engine without a key, or one that cannot be written to')
     const plaintext = utf8(JSON.stringify(serialise({ ...message, from: this.did, to: [to] })))
     const packed = packV2(cryptoNode, keyring, { plaintext, recipients, sender: this.agreement })
     if (isFault(packed)) throw new Error(packed.message)

@@ -39,7 +39,11 @@ export function apart(view: View, from: string, to: string): RecordChange[] {
     const { movedTo, ...rest } = child
     const at = elsewhere(movedTo ?? from, to)
     if (at === (movedTo ?? null)) continue
-    changes.push({ group: GROUP.child, leaf: child.picoId, value: { ...rest, ...(at === null ? {} : { movedTo: at }) } })
+    changes.push({
+      group: GROUP.child,
+      leaf: child.picoId,
+      value: { ...rest, ...(at === null ? {} : { movedTo: at }) },
+    })
   }
   return changes
 }

@@ -2,15 +2,15 @@
 // Everything between socket and disk is the real thing.
 
 import { fileURLToPath } from 'node:url'
-import { cryptoNode } from '../wallet/crypto-node.ts'
-import { isFault } from '../wallet/fault.ts'
-import { newEngineKeys, openVault } from '../wallet/vault.ts'
 import { asPicoError, httpStatus, PicoError } from '../src/errors.ts'
 import { systemClock } from '../src/main.ts'
 import { Node } from '../src/node.ts'
 import type { Clock, HttpRequest, Json, JsonObject, Store, Write } from '../src/ports.ts'
 import { MemoryStore } from '../src/stores/memory.ts'
 import type { HttpClient, Posted } from '../src/transports/client.ts'
+import { cryptoNode } from '../wallet/crypto-node.ts'
+import { isFault } from '../wallet/fault.ts'
+import { newEngineKeys, openVault } from '../wallet/vault.ts'
 
 const BUILTINS = fileURLToPath(new URL('../krl', import.meta.url))
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
@@ -22,9 +22,25 @@ class Life {
   /** Called before each write reaches the disk. */
   beforeWrite: () => void = () => undefined
   readonly deaths = new Set<() => void>()
+  readonly clock: Clock = { now: () => Date.now(), wake: (at, fn) => this.wake(at, fn) }
+  private readonly timers = new Set<() => void>()
+
+  private wake(at: number, fn: () => void): () => void {
+    if (this.dead) return () => undefined
+    const cancel = systemClock.wake(at, () => {
+      this.timers.delete(cancel)
+      if (!this.dead) fn()
+    })
+    this.timers.add(cancel)
+    return () => {
+      this.timers.delete(cancel)
+      cancel()
+    }
+  }
 
   die(): void {
     this.dead = true
+    for (const cancel of this.timers) cancel()
     for (const hear of this.deaths) hear()
   }
 }
@@ -66,7 +82,7 @@ class MortalStore implements Store {
 
 export interface Home {
   readonly name: string
-  readonly url: string
+  url: string
   readonly disk: MemoryStore
   readonly master: Uint8Array
   readonly engineKeys: Uint8Array
@@ -83,7 +99,16 @@ export class Net {
   async add(name: string): Promise<Home> {
     const master = cryptoNode.randomBytes(32)
     const engineKeys = newEngineKeys(cryptoNode, Uint8Array.from(master))
-    const home: Home = { name, url: `http://${name}.example`, disk: new MemoryStore(), master, engineKeys, life: new Life(), node: undefined as never, log: [] }
+    const home: Home = {
+      name,
+      url: `http://${name}.example`,
+      disk: new MemoryStore(),
+      master,
+      engineKeys,
+      life: new Life(),
+      node: undefined as never,
+      log: [],
+    }
     this.homes.set(home.url, home)
     await this.start(home)
     return home
@@ -91,11 +116,10 @@ export class Net {
 
   async start(home: Home): Promise<void> {
     const life = new Life()
-    const clock: Clock = { now: () => Date.now(), wake: (at, fn) => systemClock.wake(at, () => life.dead || fn()) }
     home.life = life
     const node = new Node({
       store: new MortalStore(home.disk, life),
-      clock,
+      clock: life.clock,
       random: { bytes: length => cryptoNode.randomBytes(length) },
       client: this.client(home, life),
       openVault: async () => {
@@ -134,10 +158,16 @@ export class Net {
       if (life.dead) return never()
       if (home === undefined || home.life.dead) return broken
       const there = home.life
-      let died: () => void = () => undefined
-      const cut = new Promise<T>(resolve => there.deaths.add((died = () => resolve(broken))))
-      const answer = await Promise.race([work(home).catch(() => (there.dead ? broken : Promise.reject(new Error('the other side failed')))), cut])
-      there.deaths.delete(died)
+      let hear: () => void = () => undefined
+      const cut = new Promise<T>(resolve => {
+        hear = () => resolve(broken)
+        there.deaths.add(hear)
+      })
+      const answer = await Promise.race([
+        work(home).catch(() => (there.dead ? broken : Promise.reject(new Error('the other side failed')))),
+        cut,
+      ])
+      there.deaths.delete(hear)
       return life.dead ? never() : answer
     }
     const post = (url: string, envelope: Uint8Array, contentType: string): Promise<Posted> => {
@@ -149,8 +179,12 @@ export class Net {
       })
     }
     const request = (asked: HttpRequest, _owner?: boolean, hops = 0): Promise<JsonObject> =>
-      over<JsonObject>(asked.url, { status_code: 0, status_line: 'ECONNREFUSED' }, home => serve(home.node, asked)).then(answer =>
-        answer.status_code === 308 && asked.followRedirect && hops < 3 ? request({ ...asked, url: String(answer.location) }, false, hops + 1) : answer,
+      over<JsonObject>(asked.url, { status_code: 0, status_line: 'ECONNREFUSED' }, home =>
+        serve(home.node, asked),
+      ).then(answer =>
+        answer.status_code === 308 && asked.followRedirect && hops < 3
+          ? request({ ...asked, url: String(answer.location) }, false, hops + 1)
+          : answer,
       )
     return { post, request, lookup: undefined as never, close: () => undefined }
   }
@@ -167,7 +201,16 @@ async function serve(node: Node, { url, headers, body }: HttpRequest): Promise<J
   try {
     if (tree === 'i') return ok((await node.invitation(eci))?.invitation ?? null)
     if (what === 'query') return ok(await node.query({ eci, rid: first, name: second, args: attrs }))
-    return ok({ ...(await node.event({ eci, domain: first, name: second, attrs, wait: what === 'event-wait', ...(key === undefined ? {} : { id: key }) })) } as JsonObject)
+    return ok({
+      ...(await node.event({
+        eci,
+        domain: first,
+        name: second,
+        attrs,
+        wait: what === 'event-wait',
+        ...(key === undefined ? {} : { id: key }),
+      })),
+    } as unknown as JsonObject)
   } catch (thrown) {
     const error = asPicoError(thrown)
     const status_code = httpStatus(error.code)
@@ -178,7 +221,8 @@ async function serve(node: Node, { url, headers, body }: HttpRequest): Promise<J
 
 // ---- picos and their talk ------------------------------------------------------------------------------------------
 
-export const verb = async (home: Home, name: string, args: JsonObject = {}): Promise<JsonObject> => (await home.node.verb(name, args)) as JsonObject
+export const verb = async (home: Home, name: string, args: JsonObject = {}): Promise<JsonObject> =>
+  (await home.node.verb(name, args)) as JsonObject
 
 export interface Pair {
   readonly p: string
@@ -192,18 +236,23 @@ export async function connected(here: Home, there: Home, version: 'v1' | 'v2' = 
   const p = String((await verb(here, 'pico.new', { name: 'p' })).picoId)
   const q = String((await verb(there, 'pico.new', { name: 'q' })).picoId)
   const { invitation } = await verb(here, 'invite', { pico: p, version, multi: false, approve: false })
-  const qConnection = String((await verb(there, 'accept', { pico: q, invitation: JSON.stringify(invitation), wait: true })).connectionId)
+  const qConnection = String(
+    (await verb(there, 'accept', { pico: q, invitation: JSON.stringify(invitation), wait: true })).connectionId,
+  )
   const [mine] = (await here.node.verb('connection.ls', { pico: p })) as JsonObject[]
   await until(async () => (await disclosed(here, p)) && (await disclosed(there, q)))
   return { p, q, pConnection: String(mine?.connectionId), qConnection }
 }
 
 async function disclosed(home: Home, pico: string): Promise<boolean> {
-  return home.node.engine.read(pico, view => view.list('conn').every(([, value]) => (value as JsonObject).disclosed !== null))
+  return home.node.engine.read(pico, view =>
+    view.list('conn').every(([, value]) => (value as JsonObject).disclosed !== null),
+  )
 }
 
 export async function until(holds: () => Promise<boolean> | boolean, ms = 20_000): Promise<void> {
-  for (const end = Date.now() + ms; !(await holds()); await pause(5)) if (Date.now() > end) throw new Error(`it never came to be: ${holds}`)
+  for (const end = Date.now() + ms; !(await holds()); await pause(5))
+    if (Date.now() > end) throw new Error(`it never came to be: ${holds}`)
 }
 
 /** Numbered messages from one side until stopped; what was acknowledged as sent. */
@@ -216,14 +265,23 @@ export class Talk {
     this.ended = this.run(label, where, pico, connection, every_ms)
   }
 
-  private async run(label: string, where: () => Home, pico: string, connection: string, every_ms: number): Promise<void> {
+  private async run(
+    label: string,
+    where: () => Home,
+    pico: string,
+    connection: string,
+    every_ms: number,
+  ): Promise<void> {
     for (let n = 0; this.running; ) {
       const text = `${label} ${n}`
       try {
         const home = where()
         if (home.life.dead) throw new Error('dead')
         // The id makes a repetition safe when a death left it open whether the first try counted.
-        await Promise.race([home.node.verb('msg.send', { pico, connection, text, id: `${label}-${n}` }), gone(home.life)])
+        await Promise.race([
+          home.node.verb('msg.send', { pico, connection, text, id: `${label}-${n}` }),
+          gone(home.life),
+        ])
         this.sent.push(text)
         n++
         await pause(every_ms)

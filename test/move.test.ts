@@ -168,10 +168,46 @@ describe('a move', () => {
     expect(first.moveId).not.toBe(second.moveId)
   })
 
+  test('a parent that moves is found by its children, and they by it', async () => {
+    const { a, c, pair } = await three()
+    const child = String((await verb(a, 'pico.new', { name: 'child', parent: pair.p })).picoId)
+    const { moveId } = await verb(a, 'move.run', { pico: pair.p, ticket: await ticketOf(c) })
+    await until(async () => (await verb(a, 'move.show', { move: String(moveId) })).state === 'done')
+    const entry = () => c.node.engine.read(pair.p, view => view.get('child', child) as JsonObject)
+    expect((await entry()).movedTo).toBe(a.url)
+    const self = () => a.node.engine.read(child, view => view.get('pico', 'self') as JsonObject)
+    await until(async () => (await self()).parentUrl === c.url)
+    await verb(a, 'pico.rename', { pico: child, name: 'heard across' })
+    await until(async () => (await entry()).name === 'heard across')
+    // The child follows: from then on both are at home again.
+    expect(await verb(a, 'move.run', { pico: child, ticket: await ticketOf(c) })).toMatchObject({ state: 'active' })
+    await until(async () => (await entry()).movedTo === undefined)
+    expect((await c.node.engine.read(child, view => view.get('pico', 'self') as JsonObject)).parentUrl).toBeNull()
+  })
+
+  test('an engine under another address tells the peers of its picos', async () => {
+    const { a, b, pair } = await three()
+    await a.node.close()
+    net.homes.delete(a.url)
+    a.url = 'http://a.elsewhere.example'
+    net.homes.set(a.url, a)
+    await net.start(a)
+    const known = () => b.node.engine.read(pair.q, view => view.get('conn', pair.qConnection) as JsonObject)
+    await until(async () => (await known()).serial === 1)
+    expect((await known()).addresses).toEqual([{ uri: 'http://a.elsewhere.example/didcomm', routingKeys: [] }])
+    await verb(b, 'msg.send', { pico: pair.q, connection: pair.qConnection, text: 'at the new address' })
+    await until(async () => (await heard(a, pair.p)).length === 1)
+    expect(await heard(a, pair.p)).toEqual(['at the new address'])
+  })
+
   test('a large record and many small ones arrive whole', async () => {
     const { a, c, pair } = await three()
     const large = 'x'.repeat(1_500_000)
-    const command = { kind: 'command', name: 'channel.new', args: { tags: ['big'], events: '', queries: '' } } as const
+    const command = {
+      kind: 'command',
+      name: 'channel.new',
+      args: { tags: ['big'], events: '', queries: '' } as JsonObject,
+    } as const
     for (let n = 0; n < 300; n++) await a.node.engine.submit(pair.p, command, 'applied')
     await a.node.engine.submit(
       pair.p,
@@ -184,6 +220,226 @@ describe('a move', () => {
     expect(Number(moved.bytes)).toBeGreaterThan(large.length)
     expect(await c.node.engine.read(pair.p, view => view.get('msg', 'large'))).toBe(large)
     expect(((await c.node.verb('channel.ls', { pico: pair.p })) as Json[]).length).toBe(301)
+  })
+})
+
+// ---- deaths ----------------------------------------------------------------------------------------------------
+
+/** A move under traffic in which somebody dies once; how it ended. */
+async function survive(
+  at: (three: Three, die: (victim: Home) => void) => void,
+  how: 'resume' | 'abort',
+): Promise<{ seen: string; ended: string }> {
+  const world = await three()
+  const { a, b, c, pair } = world
+  const all = [a, b, c]
+  const home = () => all.find(one => !one.life.dead && statusAt(one, pair.p) === 'live') ?? a
+  const fromP = new Talk('p', home, pair.p, pair.pConnection, 3)
+  const fromQ = new Talk('q', () => b, pair.q, pair.qConnection, 3)
+  await pause(20)
+  const ticket = await ticketOf(c)
+  let victim: Home | undefined
+  let seen = 'none'
+  let revived: Promise<void> = Promise.resolve()
+  let died: () => void = () => undefined
+  const sourceDied = new Promise<void>(resolve => (died = resolve))
+  at(world, dying => {
+    if (victim) return
+    victim = dying
+    seen = a.node.moves.all('source')[0]?.thread.state ?? 'none'
+    net.kill(dying)
+    revived = pause(20)
+      .then(() => net.start(dying))
+      .then(() => (dying === a ? finish(a, how) : undefined))
+    if (dying === a) died()
+  })
+  const running = verb(a, 'move.run', { pico: pair.p, ticket }).catch(() => undefined)
+  await Promise.race([running, sourceDied])
+  await revived
+  // Death came before anything of the move was on disk.
+  if (victim === a && (await moves(a)).length === 0)
+    await verb(a, 'move.run', { pico: pair.p, ticket: await ticketOf(c) })
+  const stateAtA = async () => String((await moves(a).catch((): JsonObject[] => []))[0]?.state)
+  await until(async () => ['done', 'aborted'].includes(await stateAtA()))
+  await pause(60)
+  await revived
+  const ended = await stateAtA()
+  const [sentP, sentQ] = [await fromP.stop(), await fromQ.stop()]
+  const now = ended === 'aborted' ? a : c
+  await until(
+    async () => (await heard(b, pair.q)).length >= sentP.length && (await heard(now, pair.p)).length >= sentQ.length,
+  )
+  expect(sorted(await heard(b, pair.q))).toEqual(sorted(sentP))
+  expect(sorted(await heard(now, pair.p))).toEqual(sorted(sentQ))
+  expect(lives(all, pair.p)).toEqual([now.name])
+  if (ended === 'aborted') await until(() => statusAt(c, pair.p) === undefined)
+  expect(now.node.engine.registered(pair.p)?.tombstone).toBeUndefined()
+  const connection = await verb(now, 'connection.show', { pico: pair.p, connection: pair.pConnection })
+  expect(connection).toMatchObject({ connectionId: pair.pConnection, state: 'established' })
+  await net.stop()
+  return { seen, ended }
+}
+
+/** What an operator does after a crash of the source. */
+async function finish(a: Home, how: 'resume' | 'abort'): Promise<void> {
+  const [move] = await moves(a)
+  if (move === undefined) return
+  const before =
+    ['planned', 'prepared', 'frozen'].includes(String(move.state)) && statusAt(a, String(move.picoId)) !== 'retired'
+  await verb(a, before && how === 'abort' ? 'move.abort' : 'move.resume', { move: String(move.moveId) })
+}
+
+const atState = (whose: 'a' | 'c', state: string, victim: 'a' | 'c') => (world: Three, die: (victim: Home) => void) =>
+  void world[whose].node.watch(event => {
+    if (event.kind === 'move' && event.state === state) die(world[victim])
+  })
+
+describe('kill -9 of', () => {
+  const stages = ['prepared', 'frozen', 'committed', 'active', 'draining']
+  const cases = (['a', 'c'] as const).flatMap(victim =>
+    stages.flatMap(state => (['resume', 'abort'] as const).map(how => [victim, state, how] as const)),
+  )
+  test.each(cases)('%s when the source is %s, then %s', async (victim, state, how) => {
+    const { seen, ended } = await survive(atState('a', state, victim), how)
+    expect(seen).toBe(state)
+    const early = state === 'prepared' || state === 'frozen'
+    expect(ended).toBe(victim === 'a' && how === 'abort' && early ? 'aborted' : 'done')
+  })
+
+  test.each(['prepared', 'frozen', 'committed', 'active'])('the target when it is %s', async state => {
+    expect((await survive(atState('c', state, 'c'), 'resume')).ended).toBe('done')
+  })
+
+  const writes = Array.from({ length: 12 }, (_, n) => 2 + 3 * n)
+  test.each((['a', 'c'] as const).flatMap(victim => writes.map(n => [victim, n] as const)))(
+    '%s before its write %i',
+    async (victim, n) => {
+      const { ended } = await survive(
+        (world, die) => {
+          let count = 0
+          world[victim].life.beforeWrite = () => {
+            if (++count === n) die(world[victim])
+          }
+        },
+        n % 2 === 0 ? 'resume' : 'abort',
+      )
+      expect(['done', 'aborted']).toContain(ended)
+    },
+  )
+})
+
+// ---- refusals --------------------------------------------------------------------------------------------------
+
+describe('a move is refused', () => {
+  /** Everything but the engine's own bookkeeping: which picos there are, and where. */
+  const picosOf = async (home: Home) => (await home.node.engine.picos()).map(({ picoId, status }) => [picoId, status])
+
+  test('with a ticket that is none, expired, used, or of another engine; nothing changes', async () => {
+    const { a, b, c, pair } = await three()
+    const before = await Promise.all([a, b, c].map(picosOf))
+    const run = (ticket: string) => verb(a, 'move.run', { pico: pair.p, ticket })
+    expect(await code(run('no ticket'))).toBe('move.ticket')
+    const late = await ticketOf(c, { expires_s: 0 })
+    await pause(2)
+    expect(await code(run(late))).toBe('move.ticket')
+    expect(await code(run(await ticketOf(a)))).toBe('move.state')
+    const read = (ticket: string) => JSON.parse(Buffer.from(ticket, 'base64url').toString()) as JsonObject
+    const written = (ticket: JsonObject) => Buffer.from(JSON.stringify(ticket)).toString('base64url')
+    const genuine = read(await ticketOf(c))
+    expect(await run(written({ ...genuine, did: read(await ticketOf(b)).did as Json }))).toMatchObject({
+      state: 'aborted',
+      reason: { code: 'move.refused' },
+    })
+    expect(await run(written({ ...genuine, secret: 'guessed' }))).toMatchObject({
+      state: 'aborted',
+      reason: { message: expect.stringContaining('e.p.req.ticket') },
+    })
+    const used = await ticketOf(c)
+    const root = (await b.node.owner.root()).picoId
+    expect(await verb(b, 'move.run', { pico: root, ticket: used })).toMatchObject({ state: 'active' })
+    expect(await run(used)).toMatchObject({
+      state: 'aborted',
+      reason: { message: expect.stringContaining('e.p.req.ticket') },
+    })
+    expect(await picosOf(a)).toEqual(before[0])
+    expect((await picosOf(c)).filter(([picoId]) => picoId !== root)).toEqual(before[2])
+    await verb(a, 'msg.send', { pico: pair.p, connection: pair.pConnection, text: 'as before' })
+    await until(async () => (await heard(b, pair.q)).length === 1)
+  })
+
+  test('by a target that is sent parts out of order, another state, or a commit that the pico did not sign', async () => {
+    const { a, b, c, pair } = await three()
+    const ask = async (from: Home, name: string, moveId: string, body: JsonObject) => {
+      const message = from.node.moves.message({ threadId: moveId } as never, name, body)
+      const reply = await from.node.moves.mail.ask(c.node.moves.mail.did, c.url, message)
+      return 'message' in reply ? reply.message : undefined
+    }
+    const codeOf = async (answer: ReturnType<typeof ask>) =>
+      String((await answer)?.body.code ?? (await answer)?.type.split('/').at(-1) ?? 'nothing')
+    const self = await a.node.engine.read(pair.p, view => view.get('pico', 'self') as JsonObject)
+    const prepare = { picoId: pair.p, picoDid: self.did as Json, epoch: 1, url: b.url }
+    const moveId = 'ab'.repeat(16)
+    expect(await codeOf(ask(b, 'prepare', moveId, { ...prepare, ticket: 'none' }))).toBe('e.p.req.ticket')
+    const ticket = await ticketOf(c)
+    expect(await codeOf(ask(b, 'prepare', moveId, { ...prepare, ticket }))).toBe('prepared')
+    expect(await codeOf(ask(b, 'prepare', 'cd'.repeat(16), { ...prepare, ticket }))).toBe('e.p.req.ticket')
+    const empty = Buffer.from([1, 0, 0, 0, 0]).toString('base64')
+    expect(await codeOf(ask(b, 'chunk', moveId, { seq: 2, data: empty }))).toBe('e.p.req.sequence')
+    expect(await codeOf(ask(b, 'verify', moveId, { stateHash: 'ff', chunks: 1 }))).toBe('e.p.req.sequence')
+    expect(await codeOf(ask(b, 'chunk', moveId, { seq: 1, data: Buffer.from('rubbish').toString('base64') }))).toBe(
+      'e.p.req',
+    )
+    expect(await codeOf(ask(b, 'chunk', moveId, { seq: 1, data: empty }))).toBe('received')
+    expect(await codeOf(ask(b, 'verify', moveId, { stateHash: 'ff', chunks: 1 }))).toBe('e.p.req.hash')
+    expect(await codeOf(ask(b, 'commit', moveId, { retired: { moveId } }))).toMatch(/^e\.p\.(msg|req)/)
+    expect(await codeOf(ask(a, 'abort', moveId, {}))).toBe('nothing')
+    expect(statusAt(c, pair.p)).toBeUndefined()
+    expect(await codeOf(ask(b, 'abort', moveId, {}))).toBe('aborted')
+    // The real one is not disturbed, and what comes after it under an epoch that is known is refused.
+    const real = await verb(a, 'move.run', { pico: pair.p, ticket: await ticketOf(c) })
+    expect(real).toMatchObject({ state: 'active' })
+    const here = { ...prepare, ticket: await ticketOf(c) }
+    expect((await ask(b, 'prepare', 'ef'.repeat(16), here))?.body.comment).toMatch(/^pico\.exists/)
+    await until(async () => (await verb(a, 'move.show', { move: String(real.moveId) })).state === 'done')
+    const back = a.node.moves.message({ threadId: '12'.repeat(16) } as never, 'prepare', {
+      ...prepare,
+      ticket: await ticketOf(a),
+    })
+    const answer = await c.node.moves.mail.ask(a.node.moves.mail.did, a.url, back)
+    expect('message' in answer && answer.message?.body.comment).toMatch(/epoch 1/)
+    expect(lives([a, b, c], pair.p)).toEqual(['c'])
+  })
+
+  test('by a source that is past its commit, and a target may not end what it did not begin', async () => {
+    const { a, c, pair } = await three()
+    const { moveId } = await verb(a, 'move.run', { pico: pair.p, ticket: await ticketOf(c) })
+    expect(await code(verb(a, 'move.abort', { move: String(moveId) }))).toBe('move.state')
+    expect(await code(verb(c, 'move.abort', { move: String(moveId) }))).toBe('move.state')
+    expect(await code(verb(a, 'move.show', { move: 'unknown-move' }))).toBe('move.unknown')
+    expect(await verb(c, 'move.resume', { move: String(moveId) })).toMatchObject({ role: 'target' })
+  })
+
+  test('when the owner says so while the target is silent: the pico goes on, the target forgets', async () => {
+    const { a, b, c, pair } = await three()
+    const ticket = await ticketOf(c)
+    let silent = false
+    net.tap = (from, url) => (silent && from === 'a' && url.startsWith(c.url) ? 503 : undefined)
+    a.node.watch(event => {
+      if (event.kind === 'move' && event.state === 'frozen') silent = true
+    })
+    const running = verb(a, 'move.run', { pico: pair.p, ticket })
+    await until(() => silent)
+    await pause(30)
+    await verb(b, 'msg.send', { pico: pair.q, connection: pair.qConnection, text: 'while frozen' })
+    expect(statusAt(c, pair.p)).toBe('inert')
+    const [move] = await moves(a)
+    expect(await verb(a, 'move.abort', { move: String(move?.moveId) })).toMatchObject({ state: 'aborted' })
+    expect(await running).toMatchObject({ state: 'aborted' })
+    await until(async () => (await heard(a, pair.p)).length === 1)
+    expect(statusAt(c, pair.p)).toBe('inert')
+    silent = false
+    await until(() => statusAt(c, pair.p) === undefined)
+    expect(lives([a, b, c], pair.p)).toEqual(['a'])
   })
 })
 

@@ -1,0 +1,151 @@
+// Mail of the engine itself: forwards that name a pico's key or a registered one (RFC 0094; routing 2.0), and nothing
+// else. A forward may be anonymous; what lies inside is opened like any other mail.
+
+import { afterEach, describe, expect, test } from '@jest/globals'
+import type { JsonObject } from '../src/ports.ts'
+import { utf8 } from '../wallet/bytes.ts'
+import { cryptoNode } from '../wallet/crypto-node.ts'
+import { keyBytesOf } from '../wallet/did-key.ts'
+import { packV2 } from '../wallet/envelope-v2.ts'
+import { isFault } from '../wallet/fault.ts'
+import { makeKeyring } from '../wallet/keyring.ts'
+import { recipientKeys } from '../wallet/keys.ts'
+import { makeResolver } from '../wallet/resolver.ts'
+import { packForwardV1, packForwardV2 } from '../wallet/routing.ts'
+import { connected, type Home, heard, Net, type Pair, until, verb } from './move-net.ts'
+
+let net: Net
+afterEach(async () => {
+  await net.stop()
+})
+
+const nobody = makeKeyring(cryptoNode, () => undefined)
+const resolver = makeResolver()
+const resolve = (did: string) => resolver.resolve(did)
+
+/** An envelope that q packed for p, caught on its way; `deliver` gives it to an engine. */
+async function caught(
+  version: 'v1' | 'v2',
+): Promise<{ a: Home; b: Home; pair: Pair; envelope: Uint8Array; next: string }> {
+  net = new Net()
+  const [a, b] = [await net.add('a'), await net.add('b')]
+  const pair = await connected(a, b, version)
+  let envelope: Uint8Array | undefined
+  net.tap = (from, _url, bytes) => {
+    if (from !== 'b') return undefined
+    envelope = bytes
+    return 400
+  }
+  await verb(b, 'msg.send', { pico: pair.q, connection: pair.qConnection, text: 'inside' })
+  await until(() => envelope !== undefined)
+  net.tap = () => undefined
+  const { myDid } = await verb(a, 'connection.show', { pico: pair.p, connection: pair.pConnection })
+  const own = await a.node.engine.read(
+    pair.p,
+    view => view.get('did', String(myDid)) as unknown as { verkey: string; short: string },
+  )
+  return { a, b, pair, envelope: envelope as Uint8Array, next: version === 'v1' ? own.verkey : own.short }
+}
+
+const give = (home: Home, envelope: Uint8Array) => home.node.receive(envelope, 'application/json', { live: false })
+const did = (home: Home) => home.node.moves.mail.did
+
+function wrapV1(home: Home, envelope: Uint8Array, next: string, hops = 1): Uint8Array {
+  const key = keyBytesOf(did(home))?.publicKey as Uint8Array
+  const to = keyBytesOf(next)?.publicKey as Uint8Array
+  const wrapped = packForwardV1(cryptoNode, nobody, {
+    envelope,
+    to,
+    routingKeys: Array.from({ length: hops }, () => key),
+  })
+  if (isFault(wrapped)) throw new Error(wrapped.message)
+  return wrapped
+}
+
+function wrapV2(home: Home, envelope: Uint8Array, next: string, hops = 1): Uint8Array {
+  const wrapped = packForwardV2(cryptoNode, nobody, resolve, {
+    envelope,
+    next,
+    routingKeys: Array.from({ length: hops }, () => did(home)),
+  })
+  if (isFault(wrapped)) throw new Error(wrapped.message)
+  return wrapped
+}
+
+describe.each(['v1', 'v2'] as const)('a forward (%s)', version => {
+  const wrap = version === 'v1' ? wrapV1 : wrapV2
+
+  test('brings its envelope to the pico whose key it names, once', async () => {
+    const { a, pair, envelope, next } = await caught(version)
+    expect(await give(a, wrap(a, envelope, next))).toEqual({ status: 202 })
+    await until(async () => (await heard(a, pair.p)).length === 1)
+    expect(await heard(a, pair.p)).toEqual(['inside'])
+    expect(await give(a, wrap(a, envelope, next))).toEqual({ status: 202, refused: true })
+    expect(await heard(a, pair.p)).toEqual(['inside'])
+  })
+
+  test('may lie in others, up to a limit', async () => {
+    const { a, pair, envelope, next } = await caught(version)
+    expect(await give(a, wrap(a, envelope, next, 20))).toMatchObject({ status: 400, refused: true })
+    expect(await heard(a, pair.p)).toEqual([])
+    expect(await give(a, wrap(a, envelope, next, 3))).toEqual({ status: 202 })
+    await until(async () => (await heard(a, pair.p)).length === 1)
+    expect(await heard(a, pair.p)).toEqual(['inside'])
+  })
+
+  test('for a key that nobody registered is dropped and counted', async () => {
+    const { a, b, pair, envelope } = await caught(version)
+    const before = a.node.refusedStrangers.count
+    expect(await give(a, wrap(a, envelope, did(b)))).toEqual({ status: 202, refused: true })
+    expect(a.node.refusedStrangers).toMatchObject({ count: before + 1 })
+    expect(a.node.refusedStrangers.recent.at(-1)).toMatchObject({ reason: 'forward.unregistered' })
+    expect(await heard(a, pair.p)).toEqual([])
+  })
+
+  test('for a key that is registered and cannot be passed on now is asked for again', async () => {
+    const { a, b, envelope } = await caught(version)
+    await a.node.moves.mail.register(did(b), { by: 'a test' })
+    expect(a.node.moves.mail.registered(did(b))).toEqual({ by: 'a test' })
+    expect(await give(a, wrap(a, envelope, did(b)))).toEqual({ status: 503, retryAfter: 60 })
+    await a.node.moves.mail.register(did(b), undefined)
+    expect(a.node.moves.mail.registered(did(b))).toBeUndefined()
+  })
+})
+
+test('what is addressed to the engine and is neither a forward nor of a move reaches nothing', async () => {
+  const { a } = await caught('v2')
+  const recipients = recipientKeys(resolve, did(a))
+  if (isFault(recipients)) throw new Error(recipients.message)
+  const send = (message: JsonObject) => {
+    const packed = packV2(cryptoNode, nobody, { plaintext: utf8(JSON.stringify(message)), recipients })
+    if (isFault(packed)) throw new Error(packed.message)
+    return give(a, packed)
+  }
+  const head = { id: 'one', typ: 'application/didcomm-plain+json', to: [did(a)] }
+  expect(await send({ ...head, type: 'https://didcomm.org/trust-ping/2.0/ping', body: {} })).toEqual({
+    status: 202,
+    refused: true,
+  })
+  expect(a.node.refusedStrangers.recent.at(-1)).toMatchObject({ reason: 'message.unsupported' })
+  // An anonymous message of a move: whoever sent it, it is nobody's.
+  expect(await send({ ...head, type: 'https://picomesh.dev/move/1.0/abort', body: { moveId: 'x' } })).toEqual({
+    status: 202,
+    refused: true,
+  })
+  expect(a.node.refusedStrangers.recent.at(-1)).toMatchObject({ reason: 'message.unauthenticated' })
+  expect(await send({ ...head, type: 'https://didcomm.org/routing/2.0/forward', body: { next: did(a) } })).toEqual({
+    status: 202,
+    refused: true,
+  })
+  expect(a.node.refusedStrangers.recent.at(-1)).toMatchObject({ reason: 'message.malformed' })
+})
+
+test('an engine keeps its DID over restarts', async () => {
+  net = new Net()
+  const a = await net.add('a')
+  const before = did(a)
+  expect(before).toMatch(/^did:key:z6Mk/)
+  net.kill(a)
+  await net.start(a)
+  expect(did(a)).toBe(before)
+})

@@ -127,6 +127,7 @@ export const errors = {
   'move.unknown': caller(404),
   'move.ticket': caller(403, 'e.p.req.denied'),
   'move.state': caller(409, 'e.p.req'),
+  'move.aborted': caller(409),
   'move.verify': row('peer', 409, 'e.p.xfer', 'error'),
   'move.hash': row('peer', 409, 'e.p.xfer', 'error'),
   'move.sequence': row('peer', 409, 'e.p.xfer'),

@@ -12,7 +12,8 @@ import { canonicalize } from '../wallet/jcs.ts'
 import { BundleWriter, ENTRY, StateHash } from './bundle.ts'
 import type { Custody } from './custody.ts'
 import { asPicoError, PicoError } from './errors.ts'
-import { MOVE_STATES_BEFORE_COMMIT, type MoveRecord, type Moves, nameOf, picoOf, type Ticket, text } from './move.ts'
+import type { Moves } from './move.ts'
+import { MOVE_STATES_BEFORE_COMMIT, type MoveRecord, nameOf, picoOf, type Ticket, text } from './move-record.ts'
 import { MEDIA } from './outbox.ts'
 import { children, GROUP, type InstalledRuleset, readSelf } from './pico.ts'
 import type { Json, JsonObject, PicoId, Stimulus } from './ports.ts'
@@ -289,7 +290,7 @@ export class MoveSource {
       }
       this.moves.around.log({
         level: 'warn',
-        code: 'move.waits',
+        code: 'move.state',
         message: 'the target has not yet said that it is active',
         moveId,
         said: typeof reply === 'string' ? reply : text(reply.body.code),
@@ -606,7 +607,7 @@ export class MoveSource {
     if (!taken)
       log({
         level: 'warn',
-        code: 'move.undeliverable',
+        code: 'letter.refused',
         message: `mail of a pico that moved was refused: http.${posted.status}`,
         picoId,
       })

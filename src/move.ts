@@ -2,18 +2,17 @@
 // one sealed record of the engine, written before the next message leaves; the commit point is the pico's own registry
 // record at the source, and a crash between the two is mended from it.
 
-import { byType } from '../protocols/index.ts'
 import { advance } from '../protocols/machine.ts'
 import type { Message } from '../protocols/message.ts'
 import { MOVE, move } from '../protocols/move.ts'
 import type { Moved, Refused, Thread, Trigger } from '../protocols/turn.ts'
-import { base64url, text as decoded, fromBase64url, hex, utf8 } from '../wallet/bytes.ts'
+import { base64url, hex, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
-import { keyBytesOf } from '../wallet/did-key.ts'
 import type { Vault } from '../wallet/vault.ts'
 import type { Engine } from './engine.ts'
 import { asPicoError, PicoError } from './errors.ts'
 import type { Keyrings } from './keyrings.ts'
+import { MOVE_STATES_BEFORE_COMMIT, type MoveRecord, picoOf, readTicket, type Ticket, text } from './move-record.ts'
 import { MoveSource } from './move-source.ts'
 import { MoveTarget } from './move-target.ts'
 import type { OwnMail } from './own-mail.ts'
@@ -43,32 +42,6 @@ export interface MoveAround {
   readonly reached?: (moveId: string, state: string, role: string) => Promise<void>
 }
 
-export interface MoveRecord {
-  readonly thread: Thread
-  /** Base URL of the other engine. */
-  readonly url: string
-  readonly at: number
-  /** Of the bundle, sent or received. */
-  readonly bytes: number
-  readonly frozenAt: number | null
-  readonly pause_ms: number
-  readonly peers: readonly PeerTold[]
-  readonly reason?: { readonly code: string; readonly message: string }
-  /** Nothing is owed to the other side any more. */
-  readonly settled: boolean
-  /** Target: the first chunk of an entry that goes on. */
-  readonly partFrom?: number
-}
-
-export interface Ticket {
-  readonly did: string
-  readonly url: string
-  readonly id: string
-  readonly secret: string
-  /** Milliseconds. */
-  readonly expires: number
-}
-
 type KeptTicket = Pick<Ticket, 'id' | 'secret' | 'expires'> & { readonly usedBy?: string }
 
 const TICKET_S = 15 * 60
@@ -76,8 +49,6 @@ const INDEX = 'moves'
 const TICKETS = 'move-tickets'
 const BASE_URL = 'base-url'
 const recordName = (moveId: string): string => `move/${moveId}`
-
-export const MOVE_STATES_BEFORE_COMMIT: readonly string[] = ['planned', 'prepared', 'frozen']
 
 export class Moves {
   readonly around: MoveAround
@@ -341,27 +312,6 @@ export class Moves {
       const cause = error.cause instanceof Error ? { stack: String(error.cause.stack) } : {}
       this.around.log({ level: 'error', code, message: `${error.code}: ${error.message}`, ...cause })
     })
-  }
-}
-
-export const picoOf = ({ thread }: MoveRecord): PicoId => text(thread.data.picoId)
-export const text = (value: Json | undefined): string => (typeof value === 'string' ? value : '')
-
-/** `chunk` of `https://picomesh.dev/move/1.0/chunk`; undefined when the table has no such message. */
-export const nameOf = (message: Message): string | undefined =>
-  byType(message.type).find(found => found.protocol === move)?.name
-
-/** What a ticket says, when it is one and names a DID that can be written to. */
-export function readTicket(ticket: string): Ticket | undefined {
-  const bytes = fromBase64url(ticket.trim())
-  try {
-    const read = JSON.parse(bytes === undefined ? '' : decoded(bytes)) as Partial<Ticket> | null
-    const { did, url, id, secret, expires } = read ?? {}
-    const texts = [did, url, id, secret].every(value => typeof value === 'string')
-    if (!texts || typeof expires !== 'number' || !did?.startsWith('did:key:')) return undefined
-    return keyBytesOf(did)?.type === 'Ed25519' && /^https?:\/\//.test(url as string) ? (read as Ticket) : undefined
-  } catch {
-    return undefined
   }
 }
 

@@ -179,7 +179,19 @@ export const readRuleset = (view: View, rid: string) =>
   view.get(GROUP.ruleset, rid) as unknown as InstalledRuleset | undefined
 export const channels = (view: View): Channel[] => all<Channel>(view, GROUP.channel)
 export const children = (view: View): Child[] => all<Child>(view, GROUP.child)
-export const rulesets = (view: View): InstalledRuleset[] => all<InstalledRuleset>(view, GROUP.ruleset)
+
+// Every event asks for the rulesets, in order; a view gives the same rows as long as they are the same.
+const ordered = new WeakMap<object, readonly InstalledRuleset[]>()
+
+export function rulesets(view: View): readonly InstalledRuleset[] {
+  const rows = view.list(GROUP.ruleset)
+  let found = ordered.get(rows)
+  if (found === undefined) {
+    found = rows.map(([, value]) => value as unknown as InstalledRuleset).sort(byNumber)
+    ordered.set(rows, found)
+  }
+  return found
+}
 export const jobs = (view: View): Job[] => all<Job>(view, GROUP.job)
 
 /** The next running number of this pico; written back at once. */

@@ -336,6 +336,27 @@ const salient = (rule: CompiledRule, domain: string, type: string) =>
       pair === '*' || pair === '*:*' || pair === `${domain}:${type}` || pair === `${domain}:*` || pair === `*:${type}`,
   )
 
+// Compiled code never changes, so which of its rules look at an event is worked out once for each name. Names come from
+// outside: past a number of them all are forgotten.
+const salience = new WeakMap<CompiledRuleset, Map<string, readonly CompiledRule[]>>()
+const NAMES_KEPT = 1000
+
+function salientRules(compiled: CompiledRuleset, domain: string, type: string): readonly CompiledRule[] {
+  const name = `${domain}:${type}`
+  let known = salience.get(compiled)
+  if (known === undefined) {
+    known = new Map()
+    salience.set(compiled, known)
+  }
+  let found = known.get(name)
+  if (found === undefined) {
+    found = compiled.rules.filter(rule => rule.active && salient(rule, domain, type))
+    if (known.size >= NAMES_KEPT) known.clear()
+    known.set(name, found)
+  }
+  return found
+}
+
 /** Handles every waiting event, those that rules raise included, until quiet: rulesets in order of installation, rules in the order of the text. */
 export function settle(run: Run): void {
   for (let event = run.events.shift(); event !== undefined; event = run.events.shift()) {
@@ -350,8 +371,7 @@ export function settle(run: Run): void {
 function handle(run: Run, installed: InstalledRuleset, event: PicoEvent): void {
   const compiled = code(run, installed.hash)
   let host: RulesetHost | undefined
-  for (const rule of compiled.rules) {
-    if (!rule.active || !salient(rule, event.domain, event.type)) continue
+  for (const rule of salientRules(compiled, event.domain, event.type)) {
     host ??= new RulesetHost(run, installed, compiled, event, null)
     host.ruleName = rule.name
     const bindings = select(host, rule, event)

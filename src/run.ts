@@ -72,7 +72,8 @@ export class Run {
     this.records = new Records(view)
     this.readOnly = options.readOnly ?? false
     this.queryDepth = options.queryDepth ?? 0
-    this.txnId = this.uuid()
+    // A label, not a secret: the public seed is at hand in every run, and drawing costs more than a small rule.
+    this.txnId = uuidOf(given.seed)
   }
 
   get now(): number {
@@ -86,8 +87,7 @@ export class Run {
 
   /** A message or letter id: UUID form. */
   uuid(): string {
-    const h = hex(this.draw('id').subarray(0, 16))
-    return `${h.slice(0, 8)}-${h.slice(8, 12)}-4${h.slice(13, 16)}-a${h.slice(17, 20)}-${h.slice(20, 32)}`
+    return uuidOf(this.draw('id'))
   }
 
   /** A channel identifier: 192 bits. */
@@ -151,6 +151,11 @@ export class Run {
       },
     }
   }
+}
+
+function uuidOf(bytes: Uint8Array): string {
+  const h = hex(bytes.subarray(0, 16))
+  return `${h.slice(0, 8)}-${h.slice(8, 12)}-4${h.slice(13, 16)}-a${h.slice(17, 20)}-${h.slice(20, 32)}`
 }
 
 function sameRequest(a: Effect, b: Effect): boolean {

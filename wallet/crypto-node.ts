@@ -23,18 +23,21 @@ let used = poolSize
 // Bytes are copied out and wiped from the pool, so none is handed out twice or stays behind.
 function randomBytes(length: number): Uint8Array {
   const out = room(length)
-  if (length > poolSize / 8) {
-    sodium.randombytes_buf(out)
-    return out
-  }
+  if (length > poolSize / 8) sodium.randombytes_buf(out)
+  else fillRandom(out)
+  return out
+}
+
+function fillRandom(out: Uint8Array): void {
+  const { length } = out
   if (used + length > poolSize) {
     sodium.randombytes_buf(pool)
     used = 0
   }
-  out.set(pool.subarray(used, used + length))
-  pool.fill(0, used, used + length)
-  used += length
-  return out
+  for (let i = 0; i < length; i++) {
+    out[i] = pool[used] as number
+    pool[used++] = 0
+  }
 }
 
 // ---- hashes ------------------------------------------------------------------------------------------------
@@ -168,6 +171,15 @@ const sodiumSeal =
     return { ciphertext, tag }
   }
 
+function xchacha20Poly1305Record(key: Uint8Array, plain: Uint8Array, aad: Uint8Array): Uint8Array {
+  const record = room(24 + plain.length + 16)
+  const nonce = record.subarray(0, 24)
+  fillRandom(nonce)
+  // libsodium's combined form is ciphertext, then tag.
+  sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(record.subarray(24), plain, aad, null, nonce, key)
+  return record
+}
+
 const sodiumOpen =
   (decrypt: typeof sodium.crypto_aead_chacha20poly1305_ietf_decrypt_detached, nonceLength: number): Open =>
   (key, nonce, { ciphertext, tag }, aad) => {
@@ -274,6 +286,7 @@ export const cryptoNode: Crypto = {
   chacha20Poly1305Open: sodiumOpen(sodium.crypto_aead_chacha20poly1305_ietf_decrypt_detached, 12),
   xchacha20Poly1305: sodiumSeal(sodium.crypto_aead_xchacha20poly1305_ietf_encrypt_detached),
   xchacha20Poly1305Open: sodiumOpen(sodium.crypto_aead_xchacha20poly1305_ietf_decrypt_detached, 24),
+  xchacha20Poly1305Record,
   a256cbcHs512,
   a256cbcHs512Open,
   a256gcm,

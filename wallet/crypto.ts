@@ -55,6 +55,8 @@ export interface Crypto {
   /** XChaCha20-Poly1305 IETF: nonce 24 bytes, tag 16. */
   xchacha20Poly1305(key: Uint8Array, nonce: Uint8Array, plain: Uint8Array, aad: Uint8Array): Sealed
   xchacha20Poly1305Open(key: Uint8Array, nonce: Uint8Array, sealed: Sealed, aad: Uint8Array): Uint8Array | undefined
+  /** The same as one array, nonce, ciphertext, tag, under a fresh nonce: how a record lies in the store. */
+  xchacha20Poly1305Record?(key: Uint8Array, plain: Uint8Array, aad: Uint8Array): Uint8Array
   /** A256CBC-HS512 (RFC 7518 5.2.5): key 64 bytes, iv 16, tag 32. */
   a256cbcHs512(key: Uint8Array, iv: Uint8Array, plain: Uint8Array, aad: Uint8Array): Sealed
   a256cbcHs512Open(key: Uint8Array, iv: Uint8Array, sealed: Sealed, aad: Uint8Array): Uint8Array | undefined

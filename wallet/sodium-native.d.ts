@@ -31,6 +31,14 @@ declare module 'sodium-native' {
     crypto_aead_chacha20poly1305_ietf_encrypt_detached: Encrypt
     crypto_aead_chacha20poly1305_ietf_decrypt_detached: Decrypt
     crypto_aead_xchacha20poly1305_ietf_encrypt_detached: Encrypt
+    crypto_aead_xchacha20poly1305_ietf_encrypt(
+      out: Bytes,
+      plain: Bytes,
+      aad: Bytes,
+      none: null,
+      nonce: Bytes,
+      key: Bytes,
+    ): void
     crypto_aead_xchacha20poly1305_ietf_decrypt_detached: Decrypt
   }
   type Encrypt = (out: Bytes, tag: Bytes, plain: Bytes, aad: Bytes | null, none: null, nonce: Bytes, key: Bytes) => void

@@ -187,6 +187,9 @@ export interface Sealer {
   wipe(): void
 }
 
+/** Store keys up to this many bytes are bound without another array. */
+const longestKey = 64
+
 /** `picoId` is any text that names whose records these are. */
 export function sealer(crypto: Crypto, keys: PicoKeys, picoId: string): Sealer {
   const owner = utf8(picoId)
@@ -196,12 +199,23 @@ export function sealer(crypto: Crypto, keys: PicoKeys, picoId: string): Sealer {
     if (wiped) throw new Error('a sealer was used after its keys were wiped')
     return keys
   }
+  // Owner and store key, written over at each use: a record is sealed and opened without a pause in between.
+  const bound = new Uint8Array(owner.length + longestKey)
+  bound.set(owner)
+  const aadOf = (storeKey: Uint8Array): Uint8Array => {
+    if (storeKey.length > longestKey) return concat(owner, storeKey)
+    bound.set(storeKey, owner.length)
+    return bound.subarray(0, owner.length + storeKey.length)
+  }
   const seal = (storeKey: Uint8Array, plain: Uint8Array) => {
+    const { data } = live()
+    const aad = aadOf(storeKey)
+    if (crypto.xchacha20Poly1305Record) return crypto.xchacha20Poly1305Record(data, plain, aad)
     const nonce = crypto.randomBytes(24)
-    return concat(nonce, sealed(crypto, live().data, nonce, plain, concat(owner, storeKey)))
+    return concat(nonce, sealed(crypto, data, nonce, plain, aad))
   }
   const open = (storeKey: Uint8Array, box: Uint8Array) =>
-    unsealed(crypto, live().data, box.subarray(0, 24), box.subarray(24), concat(owner, storeKey))
+    unsealed(crypto, live().data, box.subarray(0, 24), box.subarray(24), aadOf(storeKey))
   return {
     storeName: name => crypto.blake2b(utf8(name), 16, live().name),
     seal,

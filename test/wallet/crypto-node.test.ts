@@ -21,6 +21,16 @@ const same = (ours: Uint8Array | undefined, theirs: Uint8Array) => expect(ours &
 const texts = [0, 1, 55, 56, 63, 64, 65, 200, 1500].map(length => fill(length))
 const flipped = (bytes: Uint8Array, at = 0) => bytes.map((byte, i) => (i === at ? byte ^ 1 : byte))
 
+test('a record is a fresh nonce, the ciphertext and its tag', () => {
+  const [key, plain, aad] = [fill(32), fill(300), fill(81)]
+  const [one, other] = [
+    crypto.xchacha20Poly1305Record?.(key, plain, aad),
+    crypto.xchacha20Poly1305Record?.(key, plain, aad),
+  ]
+  same(one?.subarray(24), xchacha20poly1305(key, one?.subarray(0, 24) as Uint8Array, aad).encrypt(plain))
+  expect(one?.subarray(0, 24)).not.toEqual(other?.subarray(0, 24))
+})
+
 describe('hashes', () => {
   test.each(texts)('of %#', data => {
     same(crypto.sha256(data), sha256(data))

@@ -3,8 +3,9 @@
 
 import { describe, expect, test } from '@jest/globals'
 import { BROKEN } from './sim/broken.ts'
-import { reportOf, runSeeds } from './sim/report.ts'
+import { reportOf } from './sim/report.ts'
 import { Simulator } from './sim/sim.ts'
+import { runAll } from './sim/threads.ts'
 
 const SEEDS = 1_000
 const MOVES = 200
@@ -17,12 +18,11 @@ const say = (text: string) => process.stdout.write(`${text}\n`)
 
 describe('simulation', () => {
   test(`${SEEDS} seeds hold every promise`, async () => {
-    const simulator = await Simulator.make()
-    const totals = await runSeeds(simulator, 1, SEEDS)
-    say(`simulator: ${reportOf(totals, simulator)}`)
+    const totals = await runAll(1, SEEDS)
+    say(`simulator: ${reportOf(totals)}`)
     expect(totals.failed).toEqual([])
     expect(totals.moves).toBeGreaterThanOrEqual(MOVES)
-    expect(simulator.died.size).toBeGreaterThanOrEqual(DEATHS)
+    expect(totals.died.length).toBeGreaterThanOrEqual(DEATHS)
   }, 300_000)
 
   test('the same seed gives the same trace in a fresh program', async () => {

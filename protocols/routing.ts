@@ -7,7 +7,7 @@ import type { Message, Version } from './message.ts'
 import { isObject, isProblem, type JsonObject, type Problem, problem, text } from './problem.ts'
 
 /** v2 `delay_milli` beyond this is cut. */
-export const MAX_DELAY_MS = 600_000
+const MAX_DELAY_MS = 600_000
 
 export interface Forward {
   /** A key (did:key or naked base58), a DID or a DID URL. */

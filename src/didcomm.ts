@@ -45,6 +45,8 @@ import { clearTimer, setTimer } from './schedule.ts'
 const MESSAGES_KEPT = 1_000
 /** Code of the log record that carries a thread's answer to the command that waits for it. */
 export const ANSWERED = 'thread.answered'
+/** Code of the log record of a refusal that the peer and the rules were told: it counts in `rejected` too. */
+export const REFUSED = 'message.refused'
 const REJECTED_PER_MINUTE = 10
 /** A thread that nothing ends otherwise is forgotten after this many milliseconds. */
 const THREAD_IDLE_MS = 24 * 3600 * 1000
@@ -527,6 +529,8 @@ function refused(run: Run, refusal: Refused, message: Message, party: Party, pee
     return reject(refusal.code, party.sender.did)
   run.records.put(GROUP.seen(party.name), idKey(message.id), { t: run.now })
   if (refusal.report) post(run, refusal.report)
+  const from = party.connection.theirDid ?? party.sender.did ?? null
+  run.note('warn', REFUSED, 'a message of a peer was refused', { reason: refusal.code, from })
   raiseRejected(run, party.connection, refusal.code, message)
   return {}
 }

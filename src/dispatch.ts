@@ -98,6 +98,15 @@ export class Dispatch {
     }
   }
 
+  /** Ends a lane's pause. */
+  nudge(resident: Resident, name: string): void {
+    const lane = resident.lanes.get(name)
+    if (lane?.cancel === undefined) return
+    lane.cancel()
+    lane.cancel = undefined
+    void this.run(resident, lane)
+  }
+
   /** Forgets the letters of a pico whose memory is dropped, or that is frozen; what is under way is let go. */
   release(resident: Resident): void {
     for (const lane of resident.lanes.values()) lane.cancel?.()

@@ -9,7 +9,7 @@ import { Custody } from './custody.ts'
 import { type Backoff, Dispatch, type Leaving } from './dispatch.ts'
 import { asPicoError, errorRow, isErrorCode, PicoError } from './errors.ts'
 import { Mailbox } from './mailbox.ts'
-import { type MarkFile, Marks } from './marks.ts'
+import { Marks } from './marks.ts'
 import type {
   Json,
   Letter,
@@ -24,7 +24,16 @@ import type {
   View,
   World,
 } from './ports.ts'
-import { type Answer, type Birth, type Clock, type Delivery, type Effect, type EngineFacts, Need } from './ports.ts'
+import {
+  type Answer,
+  type Birth,
+  type Clock,
+  type Delivery,
+  type Effect,
+  type EngineFacts,
+  type MarkFile,
+  Need,
+} from './ports.ts'
 import { PicoRecords } from './records.ts'
 import { type Registered, Registry } from './registry.ts'
 import { type Head, type InboxRecord, type Job, job, OWN, Resident, type Settled } from './resident.ts'
@@ -292,6 +301,12 @@ export class Engine {
   private moved(picoId: PicoId): PicoError {
     if (this.leaving(picoId)) return new PicoError('pico.frozen', 'The pico is moving; try again.', { retryAfter_s: 1 })
     return new PicoError('pico.moved', 'The pico lives on another engine now.', this.registry.get(picoId)?.tombstone)
+  }
+
+  /** What leads to a peer that has just been heard is tried at once: letters of that lane need not wait out their pause. */
+  nudge(picoId: PicoId, lane: string): void {
+    const resident = this.residents.get(picoId)
+    if (resident) this.dispatch.nudge(resident, lane)
   }
 
   // ---- reading -----------------------------------------------------------------------------------------------
@@ -608,7 +623,7 @@ export class Engine {
   private left(from: Resident, letter: Letter, how: Leaving): void {
     const { body, report, id } = letter
     const raises = body.kind === 'http' && (body.autoraise !== undefined || body.autosend !== undefined)
-    if (report || raises) {
+    if ((report || raises) && !(how.outcome === 'undeliverable' && body.kind === 'didcomm')) {
       const gone = { group: OWN.outbox, leaf: id, value: undefined }
       if (from.status === 'live')
         this.again(from.picoId, job({ kind: 'letter', letterId: id, letter, ...how }, { also: [gone] }))
@@ -617,18 +632,26 @@ export class Engine {
     }
     // A letter that was given up is a dead letter: visible, told to the rules, and the lane goes on (law L12).
     if (how.outcome === 'undeliverable' && from.status === 'live') {
-      const { attempts, reason: code = 'letter.refused' } = how
-      const dead = { id, kind: 'letter', at: this.clock.now(), attempts, code, message: 'The letter was given up.', letter }
-      const also = [
-        { group: OWN.outbox, leaf: id, value: undefined },
-        { group: OWN.dead, leaf: id, value: dead as unknown as Json },
-      ]
-      const attrs = { id, kind: 'letter', attempts, code }
-      this.again(from.picoId, job({ kind: 'notice', domain: 'engine', name: 'dead_letter', attrs }, { also }))
+      this.again(from.picoId, this.deadLetter(letter, how))
       return
     }
     this.commit.trail([from.records.discard(OWN.outbox, id)])
     if (from.status === 'destroying' && from.lanes.size === 0) this.custody.erase(from)
+  }
+
+  private deadLetter(letter: Letter, how: Leaving): Job {
+    const { id, body } = letter
+    const { attempts, reason: code = 'letter.refused' } = how
+    const message = 'The letter was given up.'
+    const dead = { id, kind: 'letter', at: this.clock.now(), attempts, code, message, letter } as unknown as Json
+    const also = [
+      { group: OWN.outbox, leaf: id, value: undefined },
+      { group: OWN.dead, leaf: id, value: dead },
+    ]
+    // Rules hear of a message in the message's own words (didcomm:message_undeliverable).
+    if (body.kind === 'didcomm') return job({ kind: 'letter', letterId: id, letter, ...how }, { also })
+    const attrs = { id, kind: 'letter', attempts, code }
+    return job({ kind: 'notice', domain: 'engine', name: 'dead_letter', attrs }, { also })
   }
 
   // ---- effects -----------------------------------------------------------------------------------------------

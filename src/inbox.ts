@@ -85,12 +85,13 @@ export class Inbox {
     if (settled.state === 'accepted') return { status: 202 }
     const { replies } = settled
     const route = this.routes.get(stored)
-    if (route === undefined) {
+    if (route?.connectionId) engine.nudge(picoId, `didcomm:${route.connectionId}`)
+    if (route?.returnRoute !== true) {
       for (const reply of replies) reply.release()
       return { status: 202 }
     }
     if (carrier.live) {
-      this.around.line(picoId, route.connectionId, carrier)
+      if (route.connectionId) this.around.line(picoId, route.connectionId, carrier)
       for (const reply of replies) await this.speak(picoId, reply, carrier)
       return { status: 202 }
     }
@@ -129,7 +130,8 @@ export class Inbox {
 
   // ---- opening ---------------------------------------------------------------------------------------------------
 
-  private readonly routes = new WeakMap<object, { connectionId: string }>()
+  /** What opening found out about the way back: our connection, and whether the sender listens on this line. */
+  private readonly routes = new WeakMap<object, { connectionId: string; returnRoute: boolean }>()
 
   /** `Engine.toStimulus`: opens mail as it was received, against the pico's committed keys. Safe to repeat. */
   async open(picoId: PicoId, stored: Json): Promise<Stimulus | Rejected> {
@@ -149,7 +151,7 @@ export class Inbox {
         const message = opened.plaintext as JsonObject
         const returnRoute = asksReturn(message)
         const connection = view.get(GROUP.recipient, opened.recipientKid) as { connectionId?: string } | undefined
-        if (returnRoute) this.routes.set(stored as object, { connectionId: connection?.connectionId ?? '' })
+        this.routes.set(stored as object, { connectionId: connection?.connectionId ?? '', returnRoute })
         const sender: OpenedMessage['sender'] = {
           kid: opened.sender.kid,
           did: opened.sender.did,

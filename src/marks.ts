@@ -2,13 +2,7 @@
 // store while a recovered record runs. Found at two starts in a row, the record is poison. Mark and run are synchronous,
 // so a kill at an await leaves no mark. What is marked appears as a keyed hash only (law L7).
 
-/** A few bytes that outlive the process; they need not outlive the machine, so nothing is synced. */
-export interface MarkFile {
-  /** Empty when there is none. */
-  read(): string
-  /** Replaces the text before it returns. Failures are the caller's to hear of at the next commit. */
-  write(text: string): void
-}
+import type { MarkFile } from './ports.ts'
 
 const RUNNING = 'running'
 const COUNTED = 'counted'

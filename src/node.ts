@@ -3,18 +3,17 @@
 
 import type { Secret, Vault } from '../wallet/vault.ts'
 import type { Agent, Carrier, EventRequest, EventResult, InvitationView, QueryRequest, Received } from './agent.ts'
-import { ANSWERED, readThread } from './didcomm.ts'
+import { ANSWERED, REFUSED, readThread } from './didcomm.ts'
 import { Engine, type EngineLimits } from './engine.ts'
 import { asPicoError, errorRow, PicoError } from './errors.ts'
 import { Inbox } from './inbox.ts'
 import { Keyrings } from './keyrings.ts'
-import type { MarkFile } from './marks.ts'
 import { Moves } from './move.ts'
 import { Outbox } from './outbox.ts'
 import { OwnMail } from './own-mail.ts'
 import { Owner, type Waiting } from './owner.ts'
 import { GROUP } from './pico.ts'
-import type { Clock, Effect, Json, JsonObject, Letter, PicoId, Random, Store, View } from './ports.ts'
+import type { Clock, Effect, Json, JsonObject, Letter, MarkFile, PicoId, Random, Store, View } from './ports.ts'
 import { Sources, type Table } from './sources.ts'
 import { runQuery, step } from './step.ts'
 import type { Committed } from './steps.ts'
@@ -188,6 +187,7 @@ export class Node implements Agent {
       client: parts.client,
       named: table,
       clock: parts.clock,
+      random: parts.random,
       baseUrl: () => parts.addresses().baseUrl,
       engineDid: () => mail.did,
       log: parts.log,
@@ -304,6 +304,8 @@ export class Node implements Agent {
     for (const record of log) {
       if (record.code === ANSWERED) this.answered(`${picoId}/${String(record.threadId)}`, record.answer ?? null)
       else this.keep({ picoId, ...(record as unknown as JsonObject) }, at)
+      if (record.code === REFUSED)
+        this.open_?.inbox.note(picoId, String(record.reason), typeof record.from === 'string' ? record.from : undefined)
     }
   }
 

@@ -1,7 +1,7 @@
 // Letters on their way: whose keys, which address, packed at delivery so that an address may change between attempts
 // (DESIGN 4, Outbox). 2xx is taken; 400, 413, 415 is given up; anything else is tried again until the letter expires.
 
-import { fromBase58, utf8 } from '../wallet/bytes.ts'
+import { base58, fromBase58, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { keyBytesOf } from '../wallet/did-key.ts'
 import { packV1 } from '../wallet/envelope-v1.ts'
@@ -21,6 +21,8 @@ import type { HttpClient } from './transports/client.ts'
 export const MEDIA = { v1: 'application/didcomm-envelope-enc', v2: 'application/didcomm-encrypted+json' } as const
 
 export interface Packed {
+  /** Recipient names of an envelope that no relay opens first: base58 verkeys or kids. */
+  readonly names: readonly string[]
   readonly envelope: Uint8Array
   readonly contentType: string
   readonly uri: string
@@ -95,12 +97,20 @@ export class Outbox {
         : { refused: packed.code }
     const line = body.connectionId === undefined ? undefined : this.around.live(picoId, body.connectionId)
     if (line?.(packed.envelope)) return { taken: true }
-    if (packed.uri === `${this.around.baseUrl()}/didcomm`)
+    if (this.lives(packed) || packed.uri === `${this.around.baseUrl()}/didcomm`)
       return verdict(await this.around.receive(packed.envelope, packed.contentType))
     const posted = await this.around.client.post(packed.uri, packed.envelope, packed.contentType)
     if (posted.status === 200 && posted.body !== undefined && posted.body.length > 0)
       void this.around.receive(posted.body, posted.contentType ?? packed.contentType)
     return verdict(posted.status, posted.reason)
+  }
+
+  /** A peer that lives on this engine is reached whatever address it had when the DIDs were made. */
+  private lives({ names }: Packed): boolean {
+    const engine = this.around.engine()
+    const picoId = names.map(name => engine.lookup(`key:${name}`)).find(found => found !== undefined)
+    const status = picoId === undefined ? undefined : engine.registered(picoId)?.status
+    return status === 'live' || status === 'frozen'
   }
 
   /** Packs a letter for its peer as things stand now. */
@@ -245,7 +255,9 @@ function packLetterV1(view: View, keyring: Keyring, body: DidcommBody): Packed |
     routing.length === 0
       ? envelope
       : packForwardV1(cryptoNode, keyring, { envelope, to: keys[0] as Uint8Array, routingKeys: routing })
-  return isFault(wrapped) ? wrapped : { envelope: wrapped, contentType: MEDIA.v1, uri: target.uri }
+  if (isFault(wrapped)) return wrapped
+  const names = routing.length === 0 ? keys.map(base58) : []
+  return { envelope: wrapped, contentType: MEDIA.v1, uri: target.uri, names }
 }
 
 function targetV1(view: View, body: DidcommBody): (Address & { recipientKeys: readonly string[] }) | Fault {
@@ -279,7 +291,9 @@ function packLetterV2(view: View, keyring: Keyring, body: DidcommBody): Packed |
     address.routingKeys.length === 0
       ? envelope
       : packForwardV2(cryptoNode, keyring, resolve, { envelope, next: body.to, routingKeys: address.routingKeys })
-  return isFault(wrapped) ? wrapped : { envelope: wrapped, contentType: MEDIA.v2, uri: address.uri }
+  if (isFault(wrapped)) return wrapped
+  const names = address.routingKeys.length === 0 ? recipients.map(({ kid }) => kid) : []
+  return { envelope: wrapped, contentType: MEDIA.v2, uri: address.uri, names }
 }
 
 function addressV2(view: View, resolve: Resolve, body: DidcommBody, to: string): Address | Fault {

@@ -323,3 +323,11 @@ export type Delivery =
   | { readonly taken: true; readonly answer?: Json }
   | { readonly retry: string }
   | { readonly refused: string }
+
+/** A few bytes that outlive the process; they need not outlive the machine, so nothing is synced. */
+export interface MarkFile {
+  /** Empty when there is none. */
+  read(): string
+  /** Replaces the text before it returns. Failures are the caller's to hear of at the next commit. */
+  write(text: string): void
+}

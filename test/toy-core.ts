@@ -2,7 +2,6 @@
 // With it the driver is tested alone.
 
 import { Engine, type EngineOptions } from '../src/engine.ts'
-import type { MarkFile } from '../src/marks.ts'
 import type {
   Answer,
   Birth,
@@ -13,6 +12,7 @@ import type {
   Json,
   JsonObject,
   Letter,
+  MarkFile,
   Random,
   RecordChange,
   RunQuery,

@@ -12,7 +12,7 @@ import { makeLru } from './lru.ts'
 import { decodeMultikey } from './multikey.ts'
 import { sha256 } from './sha256.ts'
 
-export { makePeer2, type Peer2Input, type Purpose, peer3Of } from './did-peer-2.ts'
+export { makePeer2, type Peer2Input, peer3Of } from './did-peer-2.ts'
 
 // Short forms are remembered together with their long form, so that what one caller knows answers no other.
 const byLong = makeLru<DidDocument>(10_000, { maxKeyChars: 8_000_000 })

@@ -62,7 +62,7 @@ function rawKey(text: string, suite: NamedType | undefined): PublicKey | Fault {
 }
 
 /** The key of a public JWK; EC points are compressed, and whoever uses them checks that they lie on the curve. */
-export function keyOfJwk(jwk: Members): PublicKey | Fault {
+function keyOfJwk(jwk: Members): PublicKey | Fault {
   const { kty, crv } = jwk
   if (kty === 'OKP' && (crv === 'Ed25519' || crv === 'X25519')) {
     const x = member(jwk.x, 32)

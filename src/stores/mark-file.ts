@@ -2,7 +2,7 @@
 
 import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { MarkFile } from '../marks.ts'
+import type { MarkFile } from '../ports.ts'
 
 /** Opens (and makes, 0600) the file at once; `close` when the engine has stopped. */
 export function markFile(path: string): MarkFile & { close(): void } {

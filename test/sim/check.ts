@@ -17,9 +17,10 @@ export async function check(
   fail: (what: string) => void,
 ): Promise<void> {
   const end = time.now + QUIET_MS
-  for (;;) {
-    const waiting = (await Promise.all(talk.parties.map(party => pending(talk, party)))).flat()
-    if (waiting.length === 0) break
+  // Twice: mail may change place between two looks of one round.
+  for (let quiet = 0; quiet < 2; ) {
+    const waiting = (await Promise.all(talk.parties.map(party => pending(talk, party, machines)))).flat()
+    quiet = waiting.length === 0 ? quiet + 1 : 0
     if (time.now > end) return fail(`not quiet: ${waiting.join(', ')}`)
     await time.sleep(1_000)
   }
@@ -33,12 +34,19 @@ export async function check(
   await copies(talk, machines, fail)
 }
 
-/** Records that still wait, by group. */
-async function pending(talk: Talk, party: Party): Promise<string[]> {
-  const found = await talk.on(party, node =>
+/** Records that still wait, by group; at an engine that the pico left, mail to be passed on. */
+async function pending(talk: Talk, party: Party, machines: readonly Machine[]): Promise<string[]> {
+  const counts = await talk.on(party, node =>
     Promise.all(QUEUES.map(group => node.engine.read(party.picoId, view => view.list(group).length))),
   )
-  return QUEUES.flatMap((group, i) => (found[i] === 0 ? [] : [`${party.name} ${group} ${found[i]}`]))
+  const found = QUEUES.map((group, i) => [`${party.name} ${group}`, counts[i] as number] as const)
+  for (const machine of machines.filter(({ gone }) => !gone)) {
+    const left = await talk.on({ machine }, async ({ engine }) =>
+      engine.registered(party.picoId)?.status === 'retired' ? (await engine.custody.held(party.picoId)).length : 0,
+    )
+    found.push([`${party.name} held on ${machine.name}`, left])
+  }
+  return found.flatMap(([what, count]) => (count === 0 ? [] : [`${what} ${count}`]))
 }
 
 /** Established on both sides under mirrored DIDs, each once, under the ids and DIDs they began with. */

@@ -42,14 +42,28 @@ export function byName(name: string): Protocol | undefined {
 }
 
 /** The protocols that know a message type, and its name in their tables; same major version, any minor (RFC 0003). */
-export function byType(uri: string): readonly { readonly protocol: Protocol; readonly name: string }[] {
+export function byType(uri: string): readonly Known[] {
+  const known = knownTypes.get(uri)
+  if (known !== undefined) return known
   const type = parseType(uri)
   if (isProblem(type)) return []
-  return protocols.flatMap(protocol => {
+  const found = protocols.flatMap(protocol => {
     const name = canonical(protocol, type.piuri, type.name)
     return name === undefined ? [] : [{ protocol, name }]
   })
+  if (knownTypes.size >= TYPES_KEPT) knownTypes.clear()
+  knownTypes.set(uri, found)
+  return found
 }
+
+interface Known {
+  readonly protocol: Protocol
+  readonly name: string
+}
+
+// The tables never change; types come from peers, so past a number all are forgotten.
+const knownTypes = new Map<string, readonly Known[]>()
+const TYPES_KEPT = 500
 
 function canonical(protocol: Protocol, piuri: string, wireName: string): string | undefined {
   for (const dialect of protocol.speaks.filter(one => sameMajor(one.uri, piuri))) {

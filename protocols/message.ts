@@ -55,8 +55,22 @@ const DIDCOMM_ORG = 'https://didcomm.org/'
 const OLD_PREFIX = 'did:sov:BzCbsNYhMrjHiqZDTUASHg;spec/'
 const TYPE = /^([a-z][a-z0-9+.-]*:\S*\/)([a-z0-9._-]+)\/(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?\/([a-z0-9._-]+)$/i
 
+// A message's type is split by everything that handles it. Peers write types, so past a number all are forgotten.
+const types = new Map<string, MessageType>()
+const TYPES_KEPT = 500
+
 /** Splits a message type URI (RFC 0003 "Message Type and Protocol Identifier URIs"); both prefixes. */
 export function parseType(uri: string): MessageType | Problem {
+  const known = types.get(uri)
+  if (known !== undefined) return known
+  const type = splitType(uri)
+  if (isProblem(type)) return type
+  if (types.size >= TYPES_KEPT) types.clear()
+  types.set(uri, type)
+  return type
+}
+
+function splitType(uri: string): MessageType | Problem {
   const normal = uri.startsWith(OLD_PREFIX) ? DIDCOMM_ORG + uri.slice(OLD_PREFIX.length) : uri
   const match = normal.length <= 512 ? TYPE.exec(normal) : null
   if (!match) return problem('message.malformed', 'the type is not a message type URI', 'type')

@@ -19,9 +19,8 @@ import type {
   Thread,
   Trigger,
 } from '../protocols/turn.ts'
-import { fromBase58 } from '../wallet/bytes.ts'
 import { readDidDocument } from '../wallet/did-document.ts'
-import { didKey } from '../wallet/did-key.ts'
+import { nakedToDidKey } from '../wallet/did-key.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
 import { applyRelation, type Connection, facts, readConnection, writeConnection } from './connection-record.ts'
@@ -386,9 +385,8 @@ function whoSent(
   const sender = opened.sender as NonNullable<OpenedMessage['sender']>
   const own = purpose.connectionId === undefined ? undefined : readConnection(records, purpose.connectionId)
   if (opened.version === 'v1') {
-    const verkey = fromBase58(sender.publicKey)
-    if (verkey === undefined) return 'message.unauthenticated'
-    const key = didKey('Ed25519', verkey)
+    const key = nakedToDidKey(sender.publicKey)
+    if (key === undefined) return 'message.unauthenticated'
     const bound = purpose.connectionId === undefined ? amongPeers(records, opened.recipientKid, [key]) : own
     if (bound?.theirKeys.includes(sender.publicKey))
       return {
@@ -518,8 +516,7 @@ const tunnelledBy = (event: Raised, connectionId: string | undefined): Raised =>
 
 function recipientOf(opened: OpenedMessage): string {
   if (opened.version === 'v2') return opened.recipientKid.split('#')[0] as string
-  const verkey = fromBase58(opened.recipientKid)
-  return verkey === undefined ? opened.recipientKid : didKey('Ed25519', verkey)
+  return nakedToDidKey(opened.recipientKid) ?? opened.recipientKid
 }
 
 /** An authenticated peer was refused by policy, state, version or form: it is told, rules are told, the id is remembered. */

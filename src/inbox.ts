@@ -4,7 +4,7 @@
 import { base58, base64url, fromBase64url } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { type Envelope, peek, unpack } from '../wallet/envelope.ts'
-import { isFault } from '../wallet/fault.ts'
+import { type Fault, isFault } from '../wallet/fault.ts'
 import type { Carrier, Received } from './agent.ts'
 import type { Engine } from './engine.ts'
 import { asPicoError, errorRow } from './errors.ts'
@@ -68,7 +68,12 @@ export class Inbox {
       return depth >= FORWARDS ? this.unknown('message.loop', 400) : this.around.own.take(envelope, this, depth)
     const picoId = envelope.recipients.map(name => engine.lookup(`key:${name}`)).find(found => found !== undefined)
     if (picoId === undefined) return this.unknown('envelope.unknown_recipient', 404)
-    const stored: JsonObject = { envelope: base64url(bytes) }
+    // As it is stored; text only if it comes to that: most mail is applied at once.
+    const stored: JsonObject = {
+      get envelope() {
+        return base64url(bytes)
+      },
+    }
     this.peeked.set(stored, envelope)
     try {
       return await this.settle(engine, picoId, stored, carrier)
@@ -135,9 +140,7 @@ export class Inbox {
 
   /** `Engine.toStimulus`: opens mail as it was received, against the pico's committed keys. Safe to repeat. */
   async open(picoId: PicoId, stored: Json): Promise<Stimulus | Rejected> {
-    const { envelope: text } = stored as { envelope: string }
-    const bytes = fromBase64url(text)
-    const envelope = this.peeked.get(stored as object) ?? (bytes && peek(bytes, { maxDepth: this.around.jsonDepth }))
+    const envelope = this.peeked.get(stored as object) ?? this.read((stored as { envelope: string }).envelope)
     if (envelope === undefined || isFault(envelope)) return { rejected: { reason: 'envelope.unreadable' } }
     const engine = this.around.engine()
     if (engine === undefined) return { rejected: { reason: 'engine.stopping' } }
@@ -155,7 +158,8 @@ export class Inbox {
         const sender: OpenedMessage['sender'] = {
           kid: opened.sender.kid,
           did: opened.sender.did,
-          publicKey: base58(opened.sender.publicKey),
+          // On v1 a key names itself.
+          publicKey: opened.version === 'v1' ? opened.sender.kid : base58(opened.sender.publicKey),
         }
         const prior = opened.fromPrior
         return {
@@ -171,6 +175,11 @@ export class Inbox {
         } satisfies Stimulus
       }),
     )
+  }
+
+  private read(text: string): Envelope | Fault | undefined {
+    const bytes = fromBase64url(text)
+    return bytes && peek(bytes, { maxDepth: this.around.jsonDepth })
   }
 
   // ---- counting what was refused -------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 // The only file that knows every concrete choice: LevelDB, the system's clock and randomness, sockets, the home folder.
 
-import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
+import { cryptoNode } from '../wallet/crypto-node.ts'
 import type { Secret } from '../wallet/vault.ts'
 import { listenAdmin } from './admin.ts'
 import { banner } from './banner.ts'
@@ -69,7 +69,7 @@ export async function main(config: Config): Promise<void> {
   const node = new Node({
     store: new LevelStore(join(config.home, 'db')),
     clock: systemClock,
-    random: { bytes: length => new Uint8Array(randomBytes(length)) },
+    random: { bytes: length => cryptoNode.randomBytes(length) },
     client,
     openVault: (store, secret) => openWallet(config.home, store, secret, Date.now()),
     rekey: (store, vault, secret) => rekey(config.home, store, vault, secret, Date.now()),

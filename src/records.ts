@@ -10,9 +10,11 @@ import { after, endOf, groupStart, recordKey } from './stores/keys.ts'
 
 interface Group {
   readonly start: Uint8Array
-  /** Every record is in `leaves`; before that an undefined leaf is one known to be absent. */
+  /** Every record is in `leaves`. */
   complete: boolean
-  readonly leaves: Map<string, Json | undefined>
+  readonly leaves: Map<string, Json>
+  /** Leaves known to be absent, the newest of them: peers ask for what never was, such as the thread of each message. */
+  readonly absent: Set<string>
   /** Store keys of leaves written before: a keyed hash less. */
   readonly keys: Map<string, Uint8Array>
   rows: (readonly [string, Json])[] | undefined
@@ -26,6 +28,8 @@ const PAGE = 1000
 const RECORD = 256
 /** Store keys kept per group. */
 const KEYS = 128
+/** Absent leaves remembered per group. */
+const ABSENT = 512
 /** Ids kept of groups that are never loaded whole. */
 const RECENT = 512
 
@@ -157,7 +161,7 @@ export class PicoRecords {
     let group = this.groups.get(name)
     if (!group) {
       const start = groupStart(this.pico, this.sealer.storeName(name))
-      group = { start, complete: false, leaves: new Map(), keys: new Map(), rows: undefined }
+      group = { start, complete: false, leaves: new Map(), absent: new Set(), keys: new Map(), rows: undefined }
       this.groups.set(name, group)
     }
     return group
@@ -183,9 +187,10 @@ export class PicoRecords {
     if (pointOnly(name)) return this.recentValue(name, leaf)
     const group = this.group(name)
     const value = group.leaves.get(leaf)
-    if (value !== undefined || group.complete || group.leaves.has(leaf)) return value
+    if (value !== undefined || group.complete || group.absent.has(leaf)) return value
     const found = this.fetch(name, leaf)
-    group.leaves.set(leaf, found)
+    if (found === undefined) this.noteAbsent(group, name, leaf)
+    else group.leaves.set(leaf, found)
     return found
   }
 
@@ -193,7 +198,7 @@ export class PicoRecords {
     assert(!pointOnly(name), 'ids seen are looked up, never listed')
     const group = this.group(name)
     if (!group.complete) throw new Need([{ kind: 'read', groups: [name] }])
-    group.rows ??= [...group.leaves] as (readonly [string, Json])[]
+    group.rows ??= [...group.leaves]
     return group.rows
   }
 
@@ -218,9 +223,21 @@ export class PicoRecords {
   private settle(group: Group, name: string, leaf: string, value: Json | undefined): void {
     for (const snapshot of this.snapshots) snapshot.keep(name, leaf, group.leaves.get(leaf))
     if (value !== undefined && !group.leaves.has(leaf)) this.bytes += RECORD
-    if (value === undefined && group.complete) group.leaves.delete(leaf)
-    else group.leaves.set(leaf, value)
+    if (value === undefined) {
+      group.leaves.delete(leaf)
+      if (!group.complete) this.noteAbsent(group, name, leaf)
+    } else {
+      group.leaves.set(leaf, value)
+      group.absent.delete(leaf)
+    }
     group.rows = undefined
+  }
+
+  // While pages are read none is forgotten: a page read before may still hold what was deleted since.
+  private noteAbsent(group: Group, name: string, leaf: string): void {
+    group.absent.add(leaf)
+    if (group.absent.size > ABSENT && !this.loads.has(name))
+      group.absent.delete(group.absent.values().next().value as string)
   }
 
   private async loadPages(name: string): Promise<void> {
@@ -231,13 +248,13 @@ export class PicoRecords {
       for (const { key, value } of page) {
         const [, leaf, opened] = this.open(key, value)
         this.bytes += value.length
-        if (!group.leaves.has(leaf)) group.leaves.set(leaf, opened)
+        if (!group.leaves.has(leaf) && !group.absent.has(leaf)) group.leaves.set(leaf, opened)
       }
       const last = page.at(-1)
       if (last && page.length === PAGE) from = after(last.key)
       else group.complete = true
     }
-    for (const [leaf, value] of group.leaves) if (value === undefined) group.leaves.delete(leaf)
+    group.absent.clear()
     group.rows = undefined
   }
 }

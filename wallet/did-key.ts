@@ -68,10 +68,18 @@ function agreementKeys(multikey: string, key: PublicKey): readonly string[] {
 
 // ---- key references ----------------------------------------------------------------------------------------
 
+// Every v1 message names its sender and its recipient by naked keys.
+const didKeys = makeLru<string>(4096)
+
 /** did:key of a naked base58 Ed25519 key, or undefined. */
 export function nakedToDidKey(naked: string): string | undefined {
+  const known = didKeys.get(naked)
+  if (known !== undefined) return known
   const key = nakedKey(naked)
-  return key && didKey('Ed25519', key.publicKey)
+  if (key === undefined) return undefined
+  const did = didKey('Ed25519', key.publicKey)
+  didKeys.set(naked, did)
+  return did
 }
 
 /** Naked base58 of an Ed25519 did:key, with or without fragment, or undefined. */

@@ -1,7 +1,6 @@
 // A disk that a process can lose its power over. Writes end in order after a while; those that no finished sync covers
 // are there after a crash up to some point, the next is torn and dropped whole, as LevelDB recovers its log.
 
-import { PicoError } from '../../src/errors.ts'
 import type { Store, Write } from '../../src/ports.ts'
 import type { Chance } from './chance.ts'
 import type { Time } from './time.ts'
@@ -26,24 +25,28 @@ export class Disk {
   /** Not covered by a finished sync, in order; those in memory first. */
   private uncovered: Entry[] = []
   private free = 0
-  /** Writes that fail from now on. */
-  failing = 0
+  private failing = 0
 
   constructor(time: Time, chance: Chance) {
     this.time = time
     this.chance = chance
   }
 
-  /** The store as one process sees it; `alive` says whether that process still is. */
-  store(alive: () => boolean): Store {
+  /** The store as one process sees it; `alive` says whether that process still is, `fault` makes what a failure throws. */
+  store(alive: () => boolean, fault: () => Error): Store {
     return {
       open: async () => undefined,
       get: key => copy(this.records.get(name(key))),
       range: (gte, lt, limit) => this.soon(alive, () => this.range(gte, lt, limit)),
-      write: (writes, sync) => this.write(alive, writes, sync),
+      write: (writes, sync) => this.write(alive, fault, writes, sync),
       compact: async () => undefined,
       close: async () => undefined,
     }
+  }
+
+  /** The next so many synced writes fail. */
+  fail(writes: number): void {
+    this.failing = writes
   }
 
   /** The power goes. Nothing of the old process reaches the disk any more. How many writes were lost. */
@@ -57,12 +60,12 @@ export class Disk {
     return lost
   }
 
-  private write(alive: () => boolean, writes: readonly Write[], sync: boolean): Promise<void> {
+  private write(alive: () => boolean, fault: () => Error, writes: readonly Write[], sync: boolean): Promise<void> {
     if (!alive()) return never()
     if (sync && this.failing > 0) {
       this.failing--
       return this.soon(alive, () => {
-        throw new PicoError('store.unavailable', 'The disk failed.')
+        throw fault()
       })
     }
     const copies = writes.map(({ key, value }) => ({ key: Uint8Array.from(key), value: copy(value) }))

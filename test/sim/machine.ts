@@ -2,6 +2,7 @@
 // process may die; what it had not synced is then gone or there, and after a while the machine starts it again.
 
 import type { Agent } from '../../src/agent.ts'
+import type { EngineLimits } from '../../src/engine.ts'
 import type { Node } from '../../src/node.ts'
 import type { HttpRequest, JsonObject } from '../../src/ports.ts'
 import type { Posted } from '../../src/transports/client.ts'
@@ -134,6 +135,8 @@ export class Machine implements Server {
   gone = false
   /** Deaths that wait, one after the other. */
   dooms: Doom[] = []
+  /** Of the engine, other than its own. */
+  limits: Partial<EngineLimits> = {}
   private readonly random: Chance
   private readonly repair: Chance
   private readonly around: Surroundings
@@ -159,6 +162,7 @@ export class Machine implements Server {
   /** Starts the process. */
   start(): void {
     if (this.gone) return
+    this.disk.fail(0)
     const life = newLife()
     this.life = life
     this.left = this.dooms[0]?.n ?? 0
@@ -188,6 +192,20 @@ export class Machine implements Server {
     this.around.tell(`crash ${this.name} ${site} ${lost}`)
     this.life.end()
     this.around.time.after(this.repair.pick([10, 500, 5_000, 20_000]), () => this.start())
+  }
+
+  /** The process ends in order, as on SIGTERM, and is started again. */
+  async restart(): Promise<void> {
+    const { node, life, up } = this
+    if (!up || node === undefined) return
+    this.up = false
+    this.around.tell(`stop ${this.name}`)
+    await Promise.race([node.close(), life.ended])
+    if (!life.alive) return
+    life.alive = false
+    life.end()
+    this.disk.cut()
+    this.around.time.after(this.repair.pick([10, 500]), () => this.start())
   }
 
   /** The machine is taken away; nothing of its process goes on. */
@@ -254,10 +272,11 @@ export class Machine implements Server {
 
   private compose(life: Life): Node {
     const { Node: Engine } = this.modules<typeof import('../../src/node.ts')>('src/node.ts')
+    const { PicoError } = this.modules<typeof import('../../src/errors.ts')>('src/errors.ts')
     const { time, network, fault } = this.around
     const alive = () => life.alive
     return new Engine({
-      store: this.disk.store(alive),
+      store: this.disk.store(alive, () => new PicoError('store.unavailable', 'The disk failed.')),
       clock: { now: () => time.now, wake: (at, fn) => time.at(at, () => void (life.alive && fn())) },
       random: { bytes: length => this.random.bytes(length) },
       client: network().client(this.name, alive),
@@ -266,6 +285,7 @@ export class Machine implements Server {
       builtins: 'krl',
       version: '0.0.0',
       home: this.name,
+      limits: this.limits,
       jsonDepth: LIMITS.json_depth,
       addresses: () => ({ publicUrl: this.baseUrl, baseUrl: this.baseUrl, adminUrl: '' }),
       log: record => {

@@ -89,6 +89,7 @@ export class Simulator {
     servers.push(...machines)
     for (const machine of machines) machine.dooms = this.dooms(plan)
     for (const machine of machines) machine.start()
+    trouble(chance('trouble'), machines, time)
     const talk = new Talk(time, chance('talk'), network, fail)
     const calm = () => {
       network.weather = CALM
@@ -142,6 +143,15 @@ const ruleServer: Server = {
 function stormOf(chance: Chance) {
   const share = () => chance.pick([0, 0.02, 0.05, 0.15])
   return { lost: share(), answerLost: share(), twice: share(), late: share() }
+}
+
+/** What happens to machines other than death: an end in order, a disk that fails once, ids seen purged early. */
+function trouble(chance: Chance, machines: readonly Machine[], time: Time): void {
+  for (const machine of machines) {
+    if (chance.happens(0.1)) time.after(chance.between(50, 2_000), () => void machine.restart())
+    if (chance.happens(0.1)) time.after(chance.between(50, 2_000), () => void machine.disk.fail(chance.pick([1, 2])))
+    if (chance.happens(0.1)) machine.limits = { dedupe_ids: 40 }
+  }
 }
 
 /** Two picos on two machines; one or two connections; events both ways over each at once; one may move meanwhile, and

@@ -52,12 +52,15 @@ export class PicoRecords {
   private readonly loads = new Map<string, Promise<void>>()
   private readonly snapshots = new Set<Snapshot>()
   private readonly recent = new Map<string, Json | undefined>()
+  /** Made with this object: what is not in memory is nowhere. */
+  private readonly newborn: boolean
   private version = 0
 
-  constructor(store: Store, sealer: Pick<Sealer, 'storeName' | 'seal' | 'open'>, pico: Uint8Array) {
+  constructor(store: Store, sealer: Pick<Sealer, 'storeName' | 'seal' | 'open'>, pico: Uint8Array, newborn = false) {
     this.store = store
     this.sealer = sealer
     this.pico = pico
+    this.newborn = newborn
   }
 
   /** Seals changes. Nothing is changed before `lay`; throws what reading the disk throws. */
@@ -161,7 +164,7 @@ export class PicoRecords {
     let group = this.groups.get(name)
     if (!group) {
       const start = groupStart(this.pico, this.sealer.storeName(name))
-      group = { start, complete: false, leaves: new Map(), absent: new Set(), keys: new Map(), rows: undefined }
+      group = { start, complete: this.newborn, leaves: new Map(), absent: new Set(), keys: new Map(), rows: undefined }
       this.groups.set(name, group)
     }
     return group

@@ -6,4 +6,4 @@ import { type Run, Simulator } from './sim.ts'
 
 const tell = (run: Run) => parentPort?.postMessage({ run })
 
-runSeeds(await Simulator.make(), workerData as Seeds, tell).then(totals => parentPort?.postMessage({ totals }))
+parentPort?.postMessage({ totals: await runSeeds(await Simulator.make(), workerData as Seeds, tell) })

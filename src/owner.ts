@@ -85,7 +85,9 @@ export class Owner {
 
   /** Id, DID, unique name, or a path of names from a root. Throws pico.unknown, pico.ambiguous. */
   async resolve(name: string): Promise<PicoId> {
-    if (/^[0-9a-f]{32}$/.test(name) && this.engine.registered(name) !== undefined) return name
+    const status = /^[0-9a-f]{32}$/.test(name) ? this.engine.registered(name)?.status : undefined
+    // One that is still arriving is nobody's yet.
+    if (status !== undefined && status !== 'inert') return name
     if (name.includes('/')) return this.byPath(name.split('/').filter(part => part !== ''))
     const found = (await this.all()).filter(self => (name.startsWith('did:') ? self.did === name : self.name === name))
     if (found.length > 1)

@@ -432,6 +432,8 @@ describe('a move is refused', () => {
     await pause(30)
     await verb(b, 'msg.send', { pico: pair.q, connection: pair.qConnection, text: 'while frozen' })
     expect(statusAt(c, pair.p)).toBe('inert')
+    expect(await code(verb(c, 'pico.show', { pico: pair.p }))).toBe('pico.unknown')
+    expect(await code(verb(c, 'connection.ls', { pico: pair.p }))).toBe('pico.unknown')
     const [move] = await moves(a)
     expect(await verb(a, 'move.abort', { move: String(move?.moveId) })).toMatchObject({ state: 'aborted' })
     expect(await running).toMatchObject({ state: 'aborted' })

@@ -5,6 +5,7 @@
 import { strict as assert } from 'node:assert'
 import type { Sealer } from '../wallet/vault.ts'
 import { PicoError } from './errors.ts'
+import { Filter } from './filter.ts'
 import { type Json, Need, type RecordChange, type Store, type View, type Write } from './ports.ts'
 import { after, endOf, groupStart, recordKey } from './stores/keys.ts'
 
@@ -52,6 +53,8 @@ export class PicoRecords {
   private readonly loads = new Map<string, Promise<void>>()
   private readonly snapshots = new Set<Snapshot>()
   private readonly recent = new Map<string, Json | undefined>()
+  /** Of a pico made with this object: ids that are on disk and not in `recent`. */
+  private older: Filter | undefined
   /** Made with this object: what is not in memory is nowhere. */
   private readonly newborn: boolean
   private version = 0
@@ -102,7 +105,7 @@ export class PicoRecords {
 
   /** Takes a record out of memory at once; the write that removes it from the disk may trail. */
   discard(group: string, leaf: string): Write {
-    if (pointOnly(group)) this.recent.delete(`${group}\0${leaf}`)
+    if (pointOnly(group)) this.forget(`${group}\0${leaf}`)
     else this.settle(this.group(group), group, leaf, undefined)
     return { key: this.key(group, leaf), value: undefined }
   }
@@ -207,12 +210,21 @@ export class PicoRecords {
 
   private recentValue(group: string, leaf: string): Json | undefined {
     const name = `${group}\0${leaf}`
-    return this.recent.has(name) ? this.recent.get(name) : this.fetch(group, leaf)
+    if (this.recent.has(name)) return this.recent.get(name)
+    return this.newborn && !this.older?.may(name) ? undefined : this.fetch(group, leaf)
   }
 
   private remember(group: string, leaf: string, value: Json | undefined): void {
     this.recent.set(`${group}\0${leaf}`, value)
-    if (this.recent.size > RECENT) this.recent.delete(this.recent.keys().next().value as string)
+    if (this.recent.size > RECENT) this.forget(this.recent.keys().next().value as string)
+  }
+
+  /** From now on the disk says what it is. */
+  private forget(name: string): void {
+    this.recent.delete(name)
+    if (!this.newborn) return
+    this.older ??= new Filter()
+    this.older.add(name)
   }
 
   private fetch(group: string, leaf: string): Json | undefined {

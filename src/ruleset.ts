@@ -407,12 +407,7 @@ function select(host: RulesetHost, rule: CompiledRule, event: PicoEvent): Readon
 
 function runRule(host: RulesetHost, rule: CompiledRule, bindings: Readonly<Record<string, Value>>): void {
   const { run } = host
-  run.note('debug', 'rule.selected', `${host.rid} ${rule.name} selected`, {
-    rid: host.rid,
-    rule: rule.name,
-    event: `${host.event?.domain}:${host.event?.type}`,
-    attrs: host.event?.attrs ?? {},
-  })
+  run.selected(host.rid, rule.name, host.event)
   const body = host.instance.rules[rule.name]
   if (body === undefined) throw new Error(`compiled ruleset ${host.rid} lacks rule ${rule.name}`)
   try {

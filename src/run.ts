@@ -33,6 +33,8 @@ export const LIMIT = {
   logs: 1_000,
 } as const
 
+/** Code of the log record of a rule that runs. */
+const SELECTED = 'rule.selected'
 const DAY = 24 * 3600 * 1000
 
 /** An effect's error as a fault of the step that asked, with the place that the effect named. */
@@ -120,6 +122,24 @@ export class Run {
 
   note(level: LogRecord['level'], code: string, message: string, more: JsonObject = {}): void {
     if (this.log.length < LIMIT.logs) this.log.push({ ...more, level, code, message, txnId: this.txnId })
+  }
+
+  /** The record of every rule that runs: written out here, since it is by far the most frequent. */
+  selected(rid: string, rule: string, event: PicoEvent | null): void {
+    if (this.log.length >= LIMIT.logs) return
+    const { txnId } = this
+    const name = `${event?.domain}:${event?.type}`
+    const message = `${rid} ${rule} selected`
+    this.log.push({
+      rid,
+      rule,
+      event: name,
+      attrs: event?.attrs ?? {},
+      level: 'debug',
+      code: SELECTED,
+      message,
+      txnId,
+    })
   }
 
   raise(event: PicoEvent): void {

@@ -29,7 +29,7 @@ export async function bench(size: Size): Promise<Measured[]> {
   return inFolder(async folder => {
     const ruleset = join(folder, 'bench.letters.krl')
     await writeFile(ruleset, COUNTER)
-    const server = await startServer(join(folder, 'home'), 0)
+    const server = await startServer(join(folder, 'home'), { processor: 0 })
     try {
       const picos: string[] = []
       for (let n = 0; n <= LINES; n++) {

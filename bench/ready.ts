@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { inFolder, perSecond } from './core.ts'
 import { atMost, type Measured, median, type Size } from './figure.ts'
-import { startServer } from './server.ts'
+import { freePort, startServer } from './server.ts'
 
 const STARTS = 5
 const BORN_MS = 120_000
@@ -12,10 +12,12 @@ export async function bench({ short }: Size): Promise<Measured[]> {
   const picos = short ? 500 : 5000
   return inFolder(async folder => {
     const home = join(folder, 'home')
-    await fill(home, picos)
+    // A port of its own: at a new address every pico would tell its peers first.
+    const port = await freePort()
+    await fill(home, picos, port)
     const times: number[] = []
     for (let n = 0; n < STARTS; n++) {
-      const server = await startServer(home)
+      const server = await startServer(home, { port })
       times.push(server.readyMs)
       await server.stop()
     }
@@ -23,8 +25,8 @@ export async function bench({ short }: Size): Promise<Measured[]> {
   })
 }
 
-async function fill(home: string, picos: number): Promise<void> {
-  const server = await startServer(home)
+async function fill(home: string, picos: number, port: number): Promise<void> {
+  const server = await startServer(home, { port })
   const [root] = await server.ask<{ name: string; picoId: string }[]>('pico.ls', {})
   const [channel] = await server.ask<{ eci: string }[]>('channel.ls', { pico: root?.picoId as string })
   const url = (n: number) => `${server.publicUrl}/c/${channel?.eci}/event/wrangler/new_child_request?name=pico-${n}`

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readEngineFile } from '../src/home.ts'
@@ -31,14 +32,15 @@ export interface Server {
   stop(): Promise<void>
 }
 
-/** Starts an engine on `home` and waits until it is ready. */
-export async function startServer(home: string, processor?: number): Promise<Server> {
+/** Starts an engine on `home` and waits until it is ready. `port` 0: any that is free. */
+export async function startServer(home: string, options: { processor?: number; port?: number } = {}): Promise<Server> {
+  const { processor, port = 0 } = options
   const command = [process.execPath, cli, 'start']
   const [program, ...args] = processor === undefined ? command : pinned(processor, command)
   const env = {
     ...process.env,
     PICOMESH_HOME: home,
-    PORT: '0',
+    PORT: String(port),
     PICOMESH_ADMIN_PORT: '0',
     PICOMESH_LOG: 'silent',
     PICOMESH_KEY_FILE: '',
@@ -71,6 +73,15 @@ async function ready(server: ChildProcess, home: string): Promise<string> {
   }
   server.kill('SIGKILL')
   throw new Error(`the engine did not start (exit ${server.exitCode})`)
+}
+
+/** A port that nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
 }
 
 // Fields 14 and 15 of proc(5) stat: user and system time in ticks of 10 ms.

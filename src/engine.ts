@@ -136,6 +136,8 @@ export class Engine {
   private readonly marks: Marks
   private readonly trials: TrialWorld
   private readonly residents = new Map<PicoId, Resident>()
+  /** Picos whose flag in the index of what is pending is being taken away. */
+  private readonly unflagging = new Set<PicoId>()
   private readonly creating = new Map<PicoId, Promise<Json>>()
   private readonly listeners: { [K in keyof EngineEvents]: Set<Listener<K>> } = {
     committed: new Set(),
@@ -200,6 +202,7 @@ export class Engine {
     this.dispatch.stop()
     this.alarms.stop()
     const stopping = new PicoError('engine.stopping', 'The engine stops; nothing was done. Try again.')
+    const calm = [...this.residents.values()].filter(resident => resident.flagged && nothingPending(resident))
     for (const resident of this.residents.values()) {
       this.dispatch.release(resident)
       for (const waiting of resident.queue.splice(0)) if (!waiting.record) waiting.settle(stopping)
@@ -208,6 +211,7 @@ export class Engine {
     await this.resuming
     await this.handsDown()
     await this.custody.idle()
+    this.unflag(calm)
     await this.commit.idle()
     await this.store.close()
   }
@@ -433,7 +437,7 @@ export class Engine {
     const head = (records.synced.get(OWN.head, 'head') as unknown as Head | undefined) ?? FIRST
     const resident = new Resident(picoId, sealer, records, registered.status, head)
     this.keepResident(resident)
-    if (this.registry.isPending(picoId)) {
+    if (!this.unflagging.has(picoId) && this.registry.isPending(picoId)) {
       resident.flagged = true
       resident.loading = true
       void this.takeUp(resident)
@@ -454,12 +458,26 @@ export class Engine {
     const enough = full ? Math.floor(this.limits.residents * 0.9) : this.limits.residents
     let bytes = 0
     for (const resident of this.residents.values()) bytes += resident.records.bytes
+    const calm: Resident[] = []
     for (const resident of this.residents.values()) {
-      if (this.residents.size <= enough && bytes <= this.limits.resident_bytes) return
+      if (this.residents.size <= enough && bytes <= this.limits.resident_bytes) break
       if (!resident.idle) continue
       bytes -= resident.records.bytes
+      if (resident.flagged && nothingPending(resident)) calm.push(resident)
       this.drop(resident)
     }
+    this.unflag(calm)
+  }
+
+  // The hint that something is pending has outlived its reason: the next start need not look at this pico. Until that is
+  // on disk the hint is known to be void, so that what comes meanwhile raises it anew, behind this.
+  private unflag(calm: readonly Resident[]): void {
+    if (calm.length === 0) return
+    for (const { picoId } of calm) this.unflagging.add(picoId)
+    const writes = calm.map(({ pico }) => ({ key: pendingKey(pico), value: undefined }))
+    this.commit.enter(writes, undefined, () => {
+      for (const { picoId } of calm) this.unflagging.delete(picoId)
+    })
   }
 
   private drop(resident: Resident): void {
@@ -742,6 +760,9 @@ export class Engine {
     })
   }
 }
+
+/** All its mail is applied and all its letters left; mail that is held for a move waits outside the queue. */
+const nothingPending = (resident: Resident): boolean => resident.idle && resident.status === 'live'
 
 const FIRST: Head = { seq: 0, epoch: 0, stimulus: null, at: 0, semantics: '1', rulesets: null, alarm: null, purged: 0 }
 

@@ -75,12 +75,16 @@ export class Owner {
   /** Every pico of this engine that is not gone, in order of creation. */
   async all(): Promise<Self[]> {
     const found: Self[] = []
+    for await (const self of this.each()) found.push(self)
+    return found
+  }
+
+  private async *each(): AsyncGenerator<Self> {
     for (const { picoId, status } of await this.engine.picos()) {
       if (status === 'destroying' || status === 'inert') continue
       const self = await this.engine.read(picoId, readSelf).catch(() => undefined)
-      if (self !== undefined) found.push(self)
+      if (self !== undefined) yield self
     }
-    return found
   }
 
   /** Id, DID, unique name, or a path of names from a root. Throws pico.unknown, pico.ambiguous. */
@@ -117,9 +121,9 @@ export class Owner {
 
   /** The first root: where `pico new` puts children unless told otherwise. */
   async root(): Promise<Self> {
-    const root = (await this.all()).find(self => self.parentId === null)
-    if (root === undefined) throw new PicoError('pico.unknown', 'this engine has no root pico')
-    return root
+    // Only as many are read as stand before it: the start asks for it, however many there are.
+    for await (const self of this.each()) if (self.parentId === null) return self
+    throw new PicoError('pico.unknown', 'this engine has no root pico')
   }
 
   async record(self: Self): Promise<JsonObject> {

@@ -21,6 +21,9 @@ const AFTERWARDS = 20
 const TRIES = 6
 const LATEST_MS = 12
 const KILL_MS = 20_000
+const ROUND_MS = 120_000
+/** Messages of p from before the move that are repeated after it. */
+const REPEATED = 8
 /** Each of four speakers rests so long between two messages. */
 const PAUSE_MS = 15
 
@@ -144,39 +147,58 @@ async function round(
   random: () => number,
   say: (line: string) => void,
 ): Promise<Figures> {
-  const since = performance.now()
   const field = await Field.begin({ pieces: 12, children: stage === 'active' ? 10 : 1 })
   const talk = new Talk(field)
+  const over = new AbortController()
+  const late = sleep(ROUND_MS, undefined, { signal: over.signal }).then(() => {
+    throw new Error(`the round was not over within ${ROUND_MS} ms`)
+  })
   try {
-    await until('the talk to begin', 10_000, async () => talk.sent.length > 10)
-    slow(field, stage)
-    const seen = await moveAndKill(field, stage, victim, random)
-    for (const road of Object.values(field.roads)) road.there_ms = road.back_ms = 0
-    const before = await field.restart(victim).then(() => field.move('a'))
-    const asked = await finish(field, how)
-    const ended = await field.ended()
-    const at = ended === 'done' ? 'c' : 'a'
-    await talk.some(10)
-    await talk.end()
-    const { lost, doubled } = await field.compare(talk.sent, at)
-    const { faults, live } = await field.judge(ended, 'probe')
-    const seconds = ((performance.now() - since) / 1000).toFixed(1)
-    const line = `killed ${victim.toUpperCase()} at ${seen}, then ${before?.state ?? 'nothing'}, ${asked}: ${ended}`
-    say(`  ${line}; ${talk.sent.length} sent, lost ${lost}, doubled ${doubled}, live ${live}; ${seconds} s`)
-    return {
-      rounds: seen === stage ? 1 : 0,
-      missed: seen === stage ? 0 : 1,
-      done: ended === 'done' ? 1 : 0,
-      aborted: ended === 'aborted' ? 1 : 0,
-      sent: talk.sent.length,
-      lost,
-      doubled,
-      live: [live],
-      faults: faults.map(fault => `${line}: ${fault}`),
-    }
+    return await Promise.race([played(field, talk, stage, victim, how, random, say), late])
   } finally {
+    over.abort()
+    late.catch(() => undefined)
     talk.over = true
     await field.end()
+  }
+}
+
+async function played(
+  field: Field,
+  talk: Talk,
+  stage: Stage,
+  victim: Victim,
+  how: How,
+  random: () => number,
+  say: (line: string) => void,
+): Promise<Figures> {
+  const since = performance.now()
+  await until('the talk to begin', 10_000, async () => talk.sent.length > 4 * REPEATED)
+  slow(field, stage)
+  const seen = await moveAndKill(field, stage, victim, random)
+  for (const road of Object.values(field.roads)) road.there_ms = road.back_ms = 0
+  const before = await field.restart(victim).then(() => field.move('a'))
+  const asked = await finish(field, how)
+  const ended = await field.ended()
+  await talk.some(10)
+  await talk.end()
+  // A client that repeats what was acknowledged before the move: that it counts once goes with the pico.
+  for (let n = 0; n < REPEATED; n++) await once(field, 'p', n)
+  const { lost, doubled } = await field.compare(talk.sent, ended === 'done' ? 'c' : 'a')
+  const { faults, live } = await field.judge(ended, 'probe')
+  const seconds = ((performance.now() - since) / 1000).toFixed(1)
+  const line = `killed ${victim.toUpperCase()} at ${seen}, then ${before?.state ?? 'nothing'}, ${asked}: ${ended}`
+  say(`  ${line}; ${talk.sent.length} sent, lost ${lost}, doubled ${doubled}, live ${live}; ${seconds} s`)
+  return {
+    rounds: seen === stage ? 1 : 0,
+    missed: seen === stage ? 0 : 1,
+    done: ended === 'done' ? 1 : 0,
+    aborted: ended === 'aborted' ? 1 : 0,
+    sent: talk.sent.length,
+    lost,
+    doubled,
+    live: [live],
+    faults: faults.map(fault => `${line}: ${fault}`),
   }
 }
 

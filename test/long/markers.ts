@@ -29,6 +29,7 @@ type Kind = (typeof KINDS)[number]
 
 /** Sealing that does not seal: the record stays as it is, with room for the tag. */
 const UNSEALED = [
+  { file: 'wallet/vault.js', from: /if \(crypto\.xchacha20Poly1305Record\)/, to: 'if (false)' },
   {
     file: 'wallet/vault.js',
     from: /function sealed\(([^)]*)\) \{/,

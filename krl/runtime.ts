@@ -175,7 +175,6 @@ const runtime = {
   },
 }
 
-
 /** Makes a ruleset of text that `emit` gave. Throws `RulesetFault` when the text is of another version. */
 export const load = (js: string): CompiledRuleset => new Function('$r', js)(runtime) as CompiledRuleset
 

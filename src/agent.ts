@@ -88,7 +88,8 @@ export interface VerbArgs {
 export interface Carrier {
   /** The line stays open (WebSocket): replies may be pushed later through `reply`; nothing is waited for. */
   readonly live: boolean
-  readonly reply?: (envelope: Uint8Array) => void
+  /** False: the line is gone. */
+  readonly reply?: (envelope: Uint8Array) => boolean
 }
 
 /** 200 carries an envelope for return-route; 202 = durable, also for a refusal after the recipient was found. */
@@ -97,6 +98,8 @@ export interface Received {
   readonly body?: Uint8Array
   /** Media type of `body`. */
   readonly contentType?: string
+  /** To be called once with whether `body` went out; if it did not, the outbox delivers it. */
+  readonly carried?: (out: boolean) => void
   /** Seconds, with 503 and 429. */
   readonly retryAfter?: number
   /** Counts against the sender's address although the status says nothing (a replay, an unauthenticated message). */

@@ -10,7 +10,7 @@ import type { Engine } from './engine.ts'
 import { asPicoError, errorRow } from './errors.ts'
 import { resolverOf } from './identity.ts'
 import type { Keyrings } from './keyrings.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox, Packed } from './outbox.ts'
 import { GROUP } from './pico.ts'
 import type { Clock, Json, JsonObject, OpenedMessage, PicoId, Stimulus } from './ports.ts'
 import type { Claim } from './resident.ts'
@@ -116,21 +116,32 @@ export class Inbox {
     const late = new Promise<undefined>(
       resolve => (cancel = clock.wake(clock.now() + REPLY_MS, () => resolve(undefined))),
     )
-    const packed = await Promise.race([this.around.outbox().pack(first.letter.body, picoId), late]).finally(cancel)
-    if (packed === undefined || isFault(packed)) {
+    const packing = this.pack(picoId, first)
+    const packed = await Promise.race([packing, late]).finally(cancel)
+    if (packed === undefined) {
       first.release()
       return { status: 202 }
     }
-    first.taken()
-    return { status: 200, body: packed.envelope, contentType: packed.contentType }
+    const carried = (out: boolean) => (out ? first.taken() : first.release())
+    return { status: 200, body: packed.envelope, contentType: packed.contentType, carried }
+  }
+
+  /** Undefined: it cannot be packed now; the outbox finds out why. */
+  private async pack(picoId: PicoId, claim: Claim): Promise<Packed | undefined> {
+    const { body } = claim.letter
+    if (body.kind !== 'didcomm') return undefined
+    try {
+      const packed = await this.around.outbox().pack(body, picoId)
+      return isFault(packed) ? undefined : packed
+    } catch {
+      return undefined
+    }
   }
 
   private async speak(picoId: PicoId, claim: Claim, carrier: Carrier): Promise<void> {
-    const packed =
-      claim.letter.body.kind === 'didcomm' ? await this.around.outbox().pack(claim.letter.body, picoId) : undefined
-    if (packed === undefined || isFault(packed) || carrier.reply === undefined) return claim.release()
-    carrier.reply(packed.envelope)
-    claim.taken()
+    const packed = await this.pack(picoId, claim)
+    if (packed !== undefined && carrier.reply?.(packed.envelope)) claim.taken()
+    else claim.release()
   }
 
   // ---- opening ---------------------------------------------------------------------------------------------------

@@ -157,7 +157,11 @@ export class Node implements Agent {
       client: parts.client,
       sources,
       baseUrl: () => parts.addresses().baseUrl,
-      receive: async (envelope, contentType) => (await this.receive(envelope, contentType, { live: false })).status,
+      receive: async (envelope, contentType) => {
+        const { status, carried } = await this.receive(envelope, contentType, { live: false })
+        carried?.(false)
+        return status
+      },
       live: (picoId, connectionId) => this.line(picoId, connectionId),
     })
     const engine: Engine = new Engine({
@@ -409,14 +413,10 @@ export class Node implements Agent {
     if (carrier?.reply === undefined) return undefined
     const { reply } = carrier
     return envelope => {
-      try {
-        reply(envelope)
-        return true
-      } catch {
-        // The line is gone: from now on the peer's address is used again.
-        this.lines.delete(`${picoId}/${connectionId}`)
-        return false
-      }
+      if (reply(envelope)) return true
+      // The line is gone: from now on the peer's address is used again.
+      this.lines.delete(`${picoId}/${connectionId}`)
+      return false
     }
   }
 

@@ -136,7 +136,9 @@ export class OwnMail implements MailOfTheEngine {
       const taken = local
         ? await inbox.receive(bytes, { live: false }, depth + 1)
         : await this.passOn(read.next, bytes, read.delay.ms)
-      if (taken.status !== 202 || taken.refused) answer = taken
+      if (taken.status === 202 && !taken.refused) continue
+      answer.carried?.(false)
+      answer = taken
     }
     return answer
   }

@@ -2,6 +2,7 @@
 
 import { request } from 'node:http'
 import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { PicoError } from '../src/errors.ts'
 import { listenPublic } from '../src/transports/http.ts'
@@ -30,6 +31,9 @@ beforeEach(() => {
 const go = (path: string, init: RequestInit = {}) => fetch(`${listener.url}${path}`, { redirect: 'manual', ...init })
 const post = (path: string, body: string, type: string, headers: Record<string, string> = {}) =>
   go(path, { method: 'POST', body, headers: { 'content-type': type, ...headers } })
+async function until(holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 100 && !holds(); i++) await sleep(10)
+}
 const code = async (response: Response) => ((await response.json()) as { error: { code: string } }).error.code
 
 describe('POST /didcomm', () => {
@@ -58,6 +62,29 @@ describe('POST /didcomm', () => {
       'application/didcomm-envelope-enc',
       '{"re":1}',
     ])
+  })
+  test('tells whether that envelope went out, so that the outbox sends what did not', async () => {
+    const carried: boolean[] = []
+    const reply = { status: 200, body: Buffer.from('{"re":1}'), carried: (out: boolean) => carried.push(out) } as const
+    agent.answers.receive = reply
+    await (await post('/didcomm', '{}', V1)).text()
+    await until(() => carried.length === 1)
+    const gone = new AbortController()
+    agent.receive = async () => {
+      gone.abort()
+      await sleep(50)
+      return reply
+    }
+    await expect(
+      fetch(`${listener.url}/didcomm`, {
+        method: 'POST',
+        body: '{}',
+        headers: { 'content-type': V1 },
+        signal: gone.signal,
+      }),
+    ).rejects.toThrow()
+    await until(() => carried.length === 2)
+    expect(carried).toEqual([true, false])
   })
   test.each([
     [400, 'envelope.malformed'],

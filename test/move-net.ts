@@ -174,7 +174,9 @@ export class Net {
       const refused = this.tap(from.name, url, envelope)
       if (refused !== undefined) return Promise.resolve({ status: refused, reason: 'ETEST' })
       return over<Posted>(url, { status: 0, reason: 'ECONNREFUSED' }, async home => {
-        const { status, body, contentType: type } = await home.node.receive(envelope, contentType, { live: false })
+        const received = await home.node.receive(envelope, contentType, { live: false })
+        const { status, body, contentType: type } = received
+        received.carried?.(true)
         return { status, ...(body === undefined ? {} : { body }), ...(type === undefined ? {} : { contentType: type }) }
       })
     }

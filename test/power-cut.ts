@@ -52,7 +52,7 @@ export class PowerCutStore implements Store {
 
   async write(writes: readonly Write[], sync: boolean): Promise<void> {
     const { generation } = this
-    const copy = writes.map(({ key, value }) => ({ key: key.slice(), value: value?.slice() }))
+    const copy = writes.map(({ key, value }) => ({ key: Uint8Array.from(key), value: value && Uint8Array.from(value) }))
     const mine = this.turn.then(async () => {
       await this.gate()
       if (generation !== this.generation) return new Promise<void>(() => undefined)

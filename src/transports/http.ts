@@ -106,6 +106,7 @@ async function inbox(agent: Agent, asked: Asked): Promise<Reply> {
       status: 200,
       body: received.body,
       headers: { 'content-type': received.contentType ?? contentType },
+      ...(received.carried && { carried: received.carried }),
     }
   const row = RECEIVED[received.status]
   if (row === undefined) return { ...refused, status: 202 }
@@ -183,7 +184,11 @@ function readBody(request: IncomingMessage, limit: number): Promise<Uint8Array> 
 }
 
 function write(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
-  if (response.destroyed) return
+  if (response.destroyed) {
+    reply.carried?.(false)
+    return
+  }
+  if (reply.carried) response.once('close', () => reply.carried?.(response.writableFinished))
   if (!request.complete) response.shouldKeepAlive = false
   const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value)

@@ -11,6 +11,8 @@ export interface Reply {
   readonly status: number
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   readonly body?: string | Uint8Array
+  /** Told whether `body` was handed to the connection whole. */
+  readonly carried?: (out: boolean) => void
   /** Counts against the address whatever the status. */
   readonly refused?: boolean
 }

@@ -45,7 +45,9 @@ function ping(line: WebSocket): void {
 
 function serve(line: WebSocket, agent: Agent, limits: Limits, meter: RefusalMeter, address: string): void {
   const reply = (envelope: Uint8Array) => {
-    if (line.readyState === line.OPEN) line.send(envelope)
+    if (line.readyState !== line.OPEN) return false
+    line.send(envelope)
+    return true
   }
   const take = async (frame: Uint8Array) => {
     if (meter.exhausted(address)) return line.close(CLOSE.later)
@@ -54,7 +56,9 @@ function serve(line: WebSocket, agent: Agent, limits: Limits, meter: RefusalMete
     if (received.status === 503) return line.close(CLOSE.later)
     if (received.status >= 400) return refuse(line, meter, address)
     if (received.refused) meter.refused(address)
-    if (received.body !== undefined) reply(received.body)
+    if (received.body === undefined) return
+    const out = reply(received.body)
+    received.carried?.(out)
   }
   let queue = Promise.resolve()
   line.on('message', data => {

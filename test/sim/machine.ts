@@ -325,6 +325,7 @@ export class Machine implements Server {
     const received = await Promise.race([node.receive(envelope, contentType, { live: false }), life.ended])
     if (received === undefined) return undefined
     const { status, body, contentType: type } = received
+    received.carried?.(body !== undefined)
     return {
       status,
       ...(body === undefined ? {} : { body: Uint8Array.from(body) }),

@@ -206,7 +206,11 @@ export class Talk {
   async move(party: Party, target: Machine): Promise<void> {
     const source = party.machine
     party.moving = true
-    while (!(await this.moved(party, source, target))) await this.time.sleep(this.chance.between(50, 2_000))
+    // A build that loses what it synced may have lost the pico: then no move of it ever ends.
+    for (let tries = 0; !(await this.moved(party, source, target)); tries++) {
+      if (tries === MOVE_TRIES) throw new Error('the move does not end')
+      await this.time.sleep(this.chance.between(50, 2_000))
+    }
     party.machine = target
     party.moving = false
   }
@@ -266,5 +270,6 @@ export class Talk {
   }
 }
 
+const MOVE_TRIES = 300
 const ARRIVED = ['active', 'draining', 'done']
 const GONE = ['pico.moved', 'pico.unknown']

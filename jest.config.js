@@ -1,6 +1,7 @@
 // ESM under jest needs `node --experimental-vm-modules`; scripts/test.mjs sets it.
 export default {
   testEnvironment: 'node',
+  maxWorkers: 2,
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 
@@ -392,7 +393,10 @@ async function startEngine(name) {
     rmSync(home, { recursive: true, force: true })
   })
   const link = await linkOf(child, name)
-  const { adminUrl } = JSON.parse(readFileSync(join(home, 'engine.json'), 'utf8'))
+  // Written after the text: ready is what it says.
+  const file = join(home, 'engine.json')
+  for (const end = Date.now() + PATIENCE_MS; !existsSync(file) && Date.now() < end; ) await sleep(20)
+  const { adminUrl } = JSON.parse(readFileSync(file, 'utf8'))
   assert.ok(link.startsWith(`${adminUrl}/#`), `${link} is no link of ${adminUrl}`)
   return { name, link }
 }

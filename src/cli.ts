@@ -12,7 +12,7 @@ import { askEngine, consoleLink, followEngine, NoEngine, Refused } from './local
 import { prettyRecord } from './log.ts'
 import type { Json, JsonObject } from './ports.ts'
 import { readPassphraseFile, readSecret } from './secret.ts'
-import { anything } from './tables.ts'
+import { anything, fault } from './tables.ts'
 import { type Options, Usage, VERBS, type Verb, type Words } from './verbs.ts'
 import { VERSION } from './version.ts'
 
@@ -265,12 +265,8 @@ function said(code: string, message: string): JsonObject {
 }
 
 function refuse(body: JsonObject, exit: number, asJson: boolean, terminal: Terminal): number {
-  const { code, message, ...place } = (body.error ?? {}) as JsonObject
   if (asJson) terminal.out(`${JSON.stringify(body)}\n`)
-  else {
-    const where = Object.keys(place).length > 0 ? ` ${JSON.stringify(place)}` : ''
-    terminal.err(`${String(code)}: ${String(message)}${where}\n`)
-  }
+  else terminal.err(`${fault((body.error ?? {}) as JsonObject)}\n`)
   return exit
 }
 

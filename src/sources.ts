@@ -201,9 +201,10 @@ function compileText(source: string, url: string): { code: CompiledRuleset; hash
 function invalid(url: string, diagnostics: readonly Diagnostic[]): PicoError {
   const first = diagnostics.find(d => d.severity === 'error') ?? diagnostics[0]
   const place: JsonObject = { url, ...(first ? { line: first.line, column: first.column } : {}) }
-  const errors = diagnostics.map(({ line, column, code, message, hint }) => ({
+  const errors = diagnostics.map(({ line, column, severity, code, message, hint }) => ({
     line,
     column,
+    severity,
     code,
     message,
     hint: hint ?? null,

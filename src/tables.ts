@@ -42,6 +42,18 @@ export function anything(value: Json): string {
   return typeof value === 'string' ? value : JSON.stringify(value, null, 2)
 }
 
+/** `code: message` and where; what a compiler found stands below, a line each, as `check` shows it. */
+export function fault({ code, message, ...place }: JsonObject): string {
+  const { errors, ...rest } = place
+  const found = Array.isArray(errors) ? errors.filter(isRecord) : []
+  const where = found.length === 0 && Object.keys(place).length > 0 ? ` ${JSON.stringify(place)}` : ''
+  const lines = found.flatMap(one => [
+    `${cell(rest.url)}:${cell(one.line)}:${cell(one.column)}: ${cell(one.severity)} ${cell(one.code)}: ${cell(one.message)}`,
+    ...(typeof one.hint === 'string' ? [`  ${cell(one.hint)}`] : []),
+  ])
+  return [`${cell(code)}: ${cell(message)}${where}`, ...lines].join('\n')
+}
+
 function isRecord(value: Json | undefined): value is JsonObject {
   return value !== null && typeof value === 'object' && !Array.isArray(value)
 }

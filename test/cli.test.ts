@@ -235,6 +235,21 @@ describe('exit codes and streams', () => {
       err: '',
     })
   })
+  test('1: what a compiler found, a line each', async () => {
+    const errors = [
+      { line: 3, column: 7, severity: 'error', code: 'krl.undefined', message: 'x is not defined', hint: 'y is' },
+      { line: 9, column: 1, severity: 'warning', code: 'krl.deprecated', message: 'old', hint: null },
+    ]
+    agent.answers.verb = new PicoError('ruleset.invalid', 'It does not compile.', { url: 'http://x/a.krl', errors })
+    expect((await cli(['ruleset', 'install', 'p', 'http://x/a.krl'])).err).toBe(
+      [
+        'ruleset.invalid: It does not compile.',
+        'http://x/a.krl:3:7: error krl.undefined: x is not defined',
+        '  y is',
+        'http://x/a.krl:9:1: warning krl.deprecated: old\n',
+      ].join('\n'),
+    )
+  })
   test('1: what stands beside the error stays beside it', async () => {
     agent.answers.verb = new PicoError('connection.pending', 'Not yet.', { connection: { connectionId: 'c' } })
     const { code, out } = await cli(['accept', 'p', 'http://x', '--json'])

@@ -196,6 +196,7 @@ export const errors = {
   'wallet.locked': later('caller'),
   'wallet.passphrase': row('caller', 403, null, 'warn'),
   'wallet.damaged': row('machine', 500, null, 'error'),
+  'wallet.key_file': caller(400),
   'wallet.wrapping': caller(400),
 
   'did.malformed': peer(400, 'e.p.did'),

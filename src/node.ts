@@ -78,6 +78,7 @@ export class Node implements Agent {
   private readonly keyrings = new Keyrings()
   private open_: Open | undefined
   private why = 'starting'
+  private turn: Promise<void> = Promise.resolve()
   private readonly started: number
   private readonly logs: JsonObject[] = []
   private readonly listeners = new Set<(event: JsonObject) => void>()
@@ -120,19 +121,26 @@ export class Node implements Agent {
   // ---- life ------------------------------------------------------------------------------------------------------
 
   /** Unlocks: opens store and wallet, starts the engine. Throws `wallet.*`, `store.*`; nothing is open then. */
-  async unlock(secret: Secret): Promise<void> {
-    if (this.open_) return
-    const { store } = this.parts
-    await store.open()
-    let vault: Vault
-    try {
-      vault = await this.parts.openVault(store, secret)
-    } catch (error) {
-      await store.close()
-      this.why = 'locked'
-      throw error
-    }
-    await this.run(vault)
+  unlock(secret: Secret): Promise<void> {
+    return this.inTurn('unlocking', async () => {
+      if (this.open_) return
+      await this.parts.store.open()
+      await this.run(await this.parts.openVault(this.parts.store, secret))
+    })
+  }
+
+  /** Unlock, lock and rekey wait for each other: one has the store. What fails leaves it closed and the wallet locked. */
+  private inTurn(why: string, work: () => Promise<void>): Promise<void> {
+    const mine = this.turn.then(async () => {
+      this.why = why
+      await work().catch(async error => {
+        this.why = 'locked'
+        await this.parts.store.close()
+        throw error
+      })
+    })
+    this.turn = mine.catch(() => undefined)
+    return mine
   }
 
   private async run(vault: Vault): Promise<void> {
@@ -248,16 +256,27 @@ export class Node implements Agent {
   }
 
   /** Stops the engine and forgets every key. */
-  async close(why = 'stopped'): Promise<void> {
+  close(why = 'stopped'): Promise<void> {
+    return this.inTurn(why, async () => {
+      const open = this.leave()
+      if (open === undefined) return
+      await open.engine.stop()
+      this.forgetKeys(open.vault)
+      this.emit({ kind: 'engine', state: why })
+    })
+  }
+
+  /** From here on nothing is asked of the engine that was open. */
+  private leave(): Open | undefined {
     const open = this.open_
-    this.why = why
     this.open_ = undefined
-    if (open === undefined) return
-    open.moves.stop()
-    await open.engine.stop()
+    open?.moves.stop()
+    return open
+  }
+
+  private forgetKeys(vault: Vault): void {
     this.keyrings.clear()
-    open.vault.lock()
-    this.emit({ kind: 'engine', state: why })
+    vault.lock()
   }
 
   // ---- listening to the engine --------------------------------------------------------------------------------------
@@ -595,18 +614,18 @@ export class Node implements Agent {
       throw new PicoError('usage', 'this engine has no wallet file')
     const secret: Secret =
       typeof args.passphrase === 'string' ? { passphrase: args.passphrase } : await keyFileSecret(String(args.keyFile))
-    const { vault } = this.opened
-    // Steps stand still meanwhile: a pico made now would be wrapped by the key that goes.
-    const open = this.opened
-    open.moves.stop()
-    this.open_ = undefined
-    this.why = 'rekeying'
-    await open.engine.stop()
-    await store.open()
-    const next = await rekey(store, vault, secret)
-    this.keyrings.clear()
-    vault.lock()
-    await this.run(next)
+    await this.inTurn('rekeying', async () => {
+      // Steps stand still meanwhile: a pico made now would be wrapped by the key that goes.
+      const { engine, vault } = this.opened
+      this.leave()
+      await engine.stop()
+      try {
+        await store.open()
+        await this.run(await rekey(store, vault, secret))
+      } finally {
+        this.forgetKeys(vault)
+      }
+    })
     return this.wallet()
   }
 }

@@ -52,20 +52,22 @@ async function readWallet(file: string): Promise<WalletFile | undefined> {
   }
 }
 
-/** Reads a key file, or makes it (0600) when it is not there. */
+/** Reads a key file, or makes it (0600) when it is not there. Throws PicoError `wallet.key_file`. */
 export async function keyFile(file: string, make: boolean): Promise<Secret> {
   const found = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' && make) return undefined
-    throw new PicoError('wallet.passphrase', `${file} cannot be read (${error.code ?? 'failed'})`)
+    throw new PicoError('wallet.key_file', `${file} cannot be read (${error.code ?? 'failed'})`)
   })
   if (found !== undefined) {
     const bytes = fromBase64url(found.toString('utf8').trim())
     if (bytes === undefined || bytes.length < 32)
-      throw new PicoError('wallet.passphrase', `${file} is no key file: it holds at least 32 random bytes as base64url`)
+      throw new PicoError('wallet.key_file', `${file} is no key file: it holds at least 32 random bytes as base64url`)
     return { keyFile: bytes }
   }
   const made = cryptoNode.randomBytes(32)
-  await writePrivate(file, `${base64url(made)}\n`)
+  await writePrivate(file, `${base64url(made)}\n`).catch((error: NodeJS.ErrnoException) => {
+    throw new PicoError('wallet.key_file', `${file} cannot be written (${error.code ?? 'failed'})`)
+  })
   return { keyFile: made }
 }
 

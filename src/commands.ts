@@ -12,12 +12,25 @@ import type { Birth, Json, JsonObject, Letter, LoadedRuleset } from './ports.ts'
 import { relocate } from './relocation.ts'
 import { code, EffectFault, type Run } from './run.ts'
 
+const NAME_LENGTH = 200
+
 type Command = (run: Run, args: JsonObject) => JsonObject
 
 const text = (value: Json | undefined): string => (typeof value === 'string' ? value : '')
 const optional = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined)
 const map = (value: Json | undefined): JsonObject =>
   value !== null && typeof value === 'object' && !Array.isArray(value) ? value : {}
+
+/** A name stands in paths (`root/fleet/car-1`), tables and logs: on one line, and no slash in it. */
+function picoName(value: Json | undefined): string {
+  const name = text(value)
+  if (name.trim() === '' || name.length > NAME_LENGTH || /[/\p{Cc}]/u.test(name))
+    throw new RulesetFault(
+      'pico.name',
+      `a name has 1 to ${NAME_LENGTH} characters, none of them a slash or a control character`,
+    )
+  return name
+}
 
 function load(run: Run, url: string, fresh: boolean): LoadedRuleset {
   const installed = Object.fromEntries(rulesets(run.records).map(r => [r.rid, r.hash]))
@@ -38,13 +51,13 @@ export const commands: Readonly<Record<string, Command>> = {
   'pico.new'(run, { name, rulesets: wanted }) {
     const urls = Array.isArray(wanted) ? wanted.filter(url => typeof url === 'string') : []
     const loaded: Birth['rulesets'] = urls.map(url => ({ url, config: {}, loaded: load(run, url, false) }))
-    const child = newChild(run, { name: text(name), rulesets: loaded, attrs: {} })
+    const child = newChild(run, { name: picoName(name), rulesets: loaded, attrs: {} })
     raise(run, 'wrangler', 'new_child_created', { name: child.name, eci: child.eci, id: child.picoId })
     return { picoId: child.picoId, eci: child.eci }
   },
   'pico.rename'(run, { name }) {
-    rename(run, text(name))
-    return { name: text(name) }
+    rename(run, picoName(name))
+    return {}
   },
   /** The owner deletes a child of this pico. */
   'pico.rm'(run, { eci }) {

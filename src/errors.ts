@@ -118,6 +118,7 @@ export const errors = {
   'pico.ambiguous': caller(400),
   'pico.exists': caller(409),
   'pico.name': caller(400),
+  'pico.root': caller(409),
   'pico.moved': row('caller', 308, null),
   'pico.frozen': later('machine'),
   'pico.remote': caller(409),
@@ -195,8 +196,8 @@ export const errors = {
 
   'wallet.locked': later('caller'),
   'wallet.passphrase': row('caller', 403, null, 'warn'),
-  'wallet.damaged': row('machine', 500, null, 'error'),
   'wallet.key_file': caller(400),
+  'wallet.damaged': row('machine', 500, null, 'error'),
   'wallet.wrapping': caller(400),
 
   'did.malformed': peer(400, 'e.p.did'),

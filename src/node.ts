@@ -222,6 +222,7 @@ export class Node implements Agent {
       waiting: this.waiting(engine),
       refused: picoId => inbox.refusedBy(picoId),
       logs: (picoId, n) => this.past(picoId, n),
+      newRoot: () => this.newRoot(engine),
       fetchInvitation: url => this.fetchInvitation(url),
     })
     this.listen(engine, inbox)
@@ -229,7 +230,8 @@ export class Node implements Agent {
     await engine.start()
     await mail.start()
     this.open_ = { engine, vault, sources, inbox, outbox, owner, moves, mail }
-    await this.ensureRoot()
+    // A new home has none, nor has one whose root moved away.
+    await owner.root()
     await moves.start()
     this.emit({ kind: 'engine', state: 'ready' })
   }
@@ -247,12 +249,11 @@ export class Node implements Agent {
     }
   }
 
-  private async ensureRoot(): Promise<void> {
-    const { engine } = this.opened
-    if ((await engine.picos()).length > 0) return
-    const id = Buffer.from(this.parts.random.bytes(16)).toString('hex')
+  private async newRoot(engine: Engine): Promise<PicoId> {
+    const picoId = Buffer.from(this.parts.random.bytes(16)).toString('hex')
     const eci = Buffer.from(this.parts.random.bytes(24)).toString('base64url')
-    await engine.createPico({ picoId: id, name: 'root', parentId: null, parentEci: null, eci, rulesets: [], attrs: {} })
+    await engine.createPico({ picoId, name: 'root', parentId: null, parentEci: null, eci, rulesets: [], attrs: {} })
+    return picoId
   }
 
   /** Stops the engine and forgets every key. */

@@ -1,6 +1,8 @@
 // The owner's verbs (contract 3) over one engine: names to picos, arguments to commands, records to answers. What a
 // verb changes is one command of src/commands.ts; what it reads is one committed state.
 
+import { readInvitation } from '../protocols/invitation.ts'
+import { isProblem } from '../protocols/problem.ts'
 import type { VerbArgs, VerbName } from './agent.ts'
 import { allConnections, view as connectionView, readConnection } from './connection-record.ts'
 import type { Engine } from './engine.ts'
@@ -39,6 +41,8 @@ export interface OwnerAround {
     recent: readonly { at: string; reason: string; from?: string }[]
   }
   readonly logs: (picoId: PicoId | undefined, n: number) => readonly JsonObject[]
+  /** Makes a root pico. */
+  readonly newRoot: () => Promise<PicoId>
   /** An invitation behind a short URL, fetched as JSON. */
   readonly fetchInvitation: (url: string) => Promise<Json>
 }
@@ -55,6 +59,7 @@ const iso = (ms: number) => new Date(ms).toISOString()
 
 export class Owner {
   readonly around: OwnerAround
+  private newRoot: Promise<PicoId> | undefined
 
   constructor(around: OwnerAround) {
     this.around = around
@@ -93,7 +98,10 @@ export class Owner {
     // One that is still arriving is nobody's yet.
     if (status !== undefined && status !== 'inert') return name
     if (name.includes('/')) return this.byPath(name.split('/').filter(part => part !== ''))
-    const found = (await this.all()).filter(self => (name.startsWith('did:') ? self.did === name : self.name === name))
+    const found = this.nearest(
+      (await this.all()).filter(self => (name.startsWith('did:') ? self.did === name : self.name === name)),
+    )
+    if (found.length > 1 && name === 'root') return (await this.root()).picoId
     if (found.length > 1)
       throw new PicoError('pico.ambiguous', `${found.length} picos are named "${name}": give an id or a path`)
     const [only] = found
@@ -101,16 +109,25 @@ export class Owner {
     return only.picoId
   }
 
+  /** A copy that moved away answers to its name as long as no pico that lives here has it. */
+  private nearest<T extends { readonly picoId: PicoId }>(found: readonly T[]): readonly T[] {
+    const here = found.filter(({ picoId }) => this.engine.registered(picoId)?.status !== 'retired')
+    return here.length > 0 ? here : found
+  }
+
   private async byPath(path: readonly string[]): Promise<PicoId> {
-    let level = (await this.all())
-      .filter(self => self.parentId === null)
-      .map(self => ({ picoId: self.picoId, name: self.name }))
+    let level = this.nearest((await this.all()).filter(self => self.parentId === null)).map(({ picoId, name }) => ({
+      picoId,
+      name,
+    }))
     let at: PicoId | undefined
     for (const name of path) {
       // `root` names the first root whatever its name is.
+      const first = at === undefined && name === 'root'
       const found = level.filter(one => one.name === name)
-      const chosen = found[0] ?? (at === undefined && name === 'root' ? level[0] : undefined)
-      if (found.length > 1) throw new PicoError('pico.ambiguous', `${found.length} picos are named "${name}" there`)
+      const chosen = found[0] ?? (first ? level[0] : undefined)
+      if (found.length > 1 && !first)
+        throw new PicoError('pico.ambiguous', `${found.length} picos are named "${name}" there`)
       if (chosen === undefined) throw new PicoError('pico.unknown', `there is no pico "${name}" there`)
       at = chosen.picoId
       level = (await this.engine.read(at, children)).map(child => ({ picoId: child.picoId, name: child.name }))
@@ -119,11 +136,18 @@ export class Owner {
     return at
   }
 
-  /** The first root: where `pico new` puts children unless told otherwise. */
+  /** The first root that lives here: where `pico new` puts children unless told otherwise. Made when there is none. */
   async root(): Promise<Self> {
     // Only as many are read as stand before it: the start asks for it, however many there are.
-    for await (const self of this.each()) if (self.parentId === null) return self
-    throw new PicoError('pico.unknown', 'this engine has no root pico')
+    for await (const self of this.each()) if (this.isRoot(self)) return self
+    this.newRoot ??= this.around.newRoot().finally(() => {
+      this.newRoot = undefined
+    })
+    return this.self(await this.newRoot)
+  }
+
+  isRoot(self: Self): boolean {
+    return self.parentId === null && this.engine.registered(self.picoId)?.status !== 'retired'
   }
 
   async record(self: Self): Promise<JsonObject> {
@@ -304,8 +328,10 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   },
   async 'pico.rm'(owner, args) {
     const picoId = await on(owner, args)
-    const gone = await subtree(owner, picoId)
     const self = await owner.self(picoId)
+    if (owner.isRoot(self) && (await owner.all()).filter(one => owner.isRoot(one)).length === 1)
+      throw new PicoError('pico.root', 'the last root of an engine stays: delete its children, or the whole home')
+    const gone = await subtree(owner, picoId)
     const parent = self.parentId
     if (parent !== null && self.parentUrl === null) await owner.command(parent, 'pico.rm', { eci: self.eci })
     else await owner.command(picoId, 'delete', {})
@@ -407,13 +433,9 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   },
   async accept(owner, args) {
     const picoId = await on(owner, args)
-    const given = args.invitation.trim()
-    const long = given.startsWith('{') || /[?&#](oob|_oob|c_i|d_m)=/.test(given)
-    const invitation: Json = long
-      ? given.startsWith('{')
-        ? (parseJson(given) as Json)
-        : given
-      : await owner.around.fetchInvitation(given)
+    const read = readInvitation(args.invitation)
+    if (isProblem(read) && read.code !== 'invitation.short') throw new PicoError(read.code, read.message)
+    const invitation = isProblem(read) ? await owner.around.fetchInvitation(args.invitation.trim()) : args.invitation
     const made = await owner.command(
       picoId,
       'accept',
@@ -555,14 +577,6 @@ function deadRecord(id: string, dead: JsonObject): JsonObject {
     attempts: attempts ?? 0,
     code: code ?? null,
     message: message ?? null,
-  }
-}
-
-function parseJson(text: string): Json {
-  try {
-    return JSON.parse(text) as Json
-  } catch {
-    throw new PicoError('invitation.invalid', 'the invitation is not JSON')
   }
 }
 

@@ -185,6 +185,23 @@ describe('a move', () => {
     expect((await c.node.engine.read(child, view => view.get('pico', 'self') as JsonObject)).parentUrl).toBeNull()
   })
 
+  test('an engine whose root moved away has a new one; the old name leads to what lives here', async () => {
+    const { a, c } = await three()
+    const [root, other] = [(await a.node.owner.root()).picoId, (await c.node.owner.root()).picoId]
+    await verb(a, 'move.run', { pico: 'root', ticket: await ticketOf(c) })
+    expect((await verb(c, 'pico.show', { pico: 'root' })).picoId).toBe(other)
+    expect((await verb(c, 'pico.show', { pico: root })).parentId).toBeNull()
+    expect(await code(verb(a, 'pico.new', { name: 'x', parent: root }))).toBe('pico.moved')
+    const made = await Promise.all(['one', 'two'].map(name => verb(a, 'pico.new', { name })))
+    const [fresh, again] = made.map(pico => pico.parentId)
+    expect(fresh).not.toBe(root)
+    expect(again).toBe(fresh)
+    expect((await verb(a, 'pico.show', { pico: 'root/two' })).parentId).toBe(fresh)
+    await a.node.close()
+    await net.start(a)
+    expect((await a.node.owner.root()).picoId).toBe(fresh)
+  })
+
   test('an engine under another address tells the peers of its picos', async () => {
     const { a, b, pair } = await three()
     await a.node.close()

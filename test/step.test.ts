@@ -228,6 +228,17 @@ describe('children', () => {
     expect(await engine.refusal('pico.show', { pico: kid.picoId })).toBe('pico.unknown')
   })
 
+  test.each(['', '  ', 'a/b', 'a\nb', 'x'.repeat(201)])('are not named %j', async name => {
+    expect(await engine.refusal('pico.new', { name, parent: 'lab' })).toBe('pico.name')
+    expect(await engine.refusal('pico.rename', { pico: 'lab', name })).toBe('pico.name')
+    expect([await ask('kids'), (await engine.verb('pico.show', { pico: 'lab' })).name]).toEqual([0, 'lab'])
+  })
+
+  test('the last root stays, with all that is below it', async () => {
+    expect(await engine.refusal('pico.rm', { pico: 'root' })).toBe('pico.root')
+    expect((await engine.verb('pico.show', { pico: 'root/lab' })).name).toBe('lab')
+  })
+
   test('are made by Wrangler’s event, and their parent hears of it', async () => {
     const { eci } = await engine.verb('channel.new', { pico: 'lab', tags: ['w'], events: 'wrangler:*', queries: '' })
     await fetch(`${engine.url}/c/${eci}/event-wait/wrangler/new_child_request?name=by-event`)
@@ -247,7 +258,11 @@ describe('rulesets', () => {
     const url = await served('ruleset test.broken { rule a { select when a b fired { ent:x := nothere } } }')
     const refused = await engine.verb('ruleset.install', { pico: 'lab', url }).catch(error => error)
     expect(refused).toMatchObject({ code: 'ruleset.invalid' })
-    expect(refused.place).toMatchObject({ line: 1, url })
+    expect(refused.place).toMatchObject({
+      line: 1,
+      url,
+      errors: [{ line: 1, column: expect.any(Number), severity: 'error', code: 'krl.undefined' }],
+    })
     expect((await engine.verb('ruleset.ls', { pico: 'lab' })).map((r: { rid: string }) => r.rid)).not.toContain(
       'test.broken',
     )

@@ -254,6 +254,8 @@ describe('an invitation', () => {
 
   test('that is nonsense is refused with its reason', async () => {
     expect(await b.refusal('accept', { pico: 'bob', invitation: '{"a":1}', wait: false })).toBe('invitation.malformed')
+    for (const invitation of ['garbage', '{"a":', 'http://127.0.0.1:9/?oob=!!', ''])
+      expect(await b.refusal('accept', { pico: 'bob', invitation, wait: false })).toBe('invitation.malformed')
     expect(await b.refusal('accept', { pico: 'bob', invitation: `${a.url}/i/nope`, wait: false })).toBe(
       'invitation.unknown',
     )

@@ -68,7 +68,8 @@ export function numbers(seed: number): (below: number) => number {
 /** The bytes with one small damage: a bit, a byte removed or doubled, two spans swapped. */
 export function damaged(bytes: Uint8Array, next: (below: number) => number): Uint8Array {
   const at = next(bytes.length)
-  const out = bytes.slice()
+  // A Buffer's slice is a view: the damage would be the original's too.
+  const out = Uint8Array.from(bytes)
   switch (next(4)) {
     case 0:
       out[at]! ^= 1 << next(8)

@@ -18,6 +18,7 @@ import { Sources, type Table } from './sources.ts'
 import { runQuery, step } from './step.ts'
 import type { Committed } from './steps.ts'
 import type { HttpClient } from './transports/client.ts'
+import { checkArgs } from './verb-args.ts'
 
 export interface NodeParts {
   /** A closed store; opened at unlock, closed at lock. */
@@ -537,6 +538,7 @@ export class Node implements Agent {
   }
 
   async verb(name: string, args: JsonObject): Promise<Json> {
+    checkArgs(name, args)
     try {
       return await this.run_(name, args)
     } catch (thrown) {

@@ -3,7 +3,6 @@
 
 import { readInvitation } from '../protocols/invitation.ts'
 import { isProblem } from '../protocols/problem.ts'
-import type { VerbArgs, VerbName } from './agent.ts'
 import { allConnections, view as connectionView, readConnection } from './connection-record.ts'
 import type { Engine } from './engine.ts'
 import { PicoError } from './errors.ts'
@@ -21,6 +20,7 @@ import {
 import type { Json, JsonObject, PicoId, Stimulus, View } from './ports.ts'
 import { OWN } from './resident.ts'
 import type { Sources } from './sources.ts'
+import type { VerbArgs, VerbName } from './verb-args.ts'
 
 /** Commands that wait for a peer: the answer of a protocol's thread. */
 export interface Waiting {
@@ -217,7 +217,7 @@ export class Owner {
 
   async verb(name: string, args: JsonObject): Promise<Json> {
     const verb = (verbs as Record<string, Verb<VerbName> | undefined>)[name]
-    if (verb === undefined) throw new PicoError('usage', `there is no verb "${name}"`)
+    if (verb === undefined) throw new PicoError('usage.unknown_verb', `there is no verb "${name}"`)
     return verb(this, args as never)
   }
 }

@@ -4,11 +4,11 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { VerbArgs, VerbName } from './agent.ts'
 import { PicoError } from './errors.ts'
 import type { Json, JsonObject } from './ports.ts'
 import { terminalQr } from './qr.ts'
 import { anything, recordLines, table, tree } from './tables.ts'
+import type { VerbArgs, VerbName } from './verb-args.ts'
 
 /** Wrong arguments: exit code 2. */
 export class Usage extends Error {}

@@ -1,13 +1,13 @@
 // What the verbs answer, as far as the console shows it (contract 3). Members that may be missing are optional: the
 // console shows what there is.
 
-import type { VerbArgs } from '../agent.ts'
 import type { Json, JsonObject } from '../ports.ts'
+import type { VerbArgs } from '../verb-args.ts'
 
 export type { Json, JsonObject }
 
 /** The verbs' arguments, with the one that shows entity variables: `{[rid]: {[name]: value}}`. */
-export type Verbs = VerbArgs & { 'pico.state': { pico: string } }
+export type Verbs = VerbArgs
 
 export interface Pico {
   readonly picoId: string

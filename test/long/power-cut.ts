@@ -11,6 +11,7 @@ import { postUntilAcknowledged } from '../../examples/sensor-community/emitter.t
 import { tally } from '../../examples/tally.ts'
 import { brokenBuild } from './build.ts'
 import { LEDGER } from './kill.ts'
+import type { LongOptions } from './run.ts'
 
 const EVENTS = 200
 const RID = 'test.ledger'
@@ -19,11 +20,12 @@ const RID = 'test.ledger'
 const NO_SYNC = [{ file: 'src/stores/level.js', from: /write\(\{ sync(: true)? \}\)/g, to: 'write({ sync: false })' }]
 
 /** Is there a strace that may trace? */
-export function canTrace(): boolean {
+function canTrace(): boolean {
   return spawnSync('strace', ['-f', '-o', '/dev/null', process.execPath, '--version']).status === 0
 }
 
-export async function durability(say: (line: string) => void, events = EVENTS): Promise<boolean> {
+export async function run({ rounds: events = EVENTS }: LongOptions): Promise<boolean> {
+  const say = console.log
   if (!canTrace()) {
     say('strace cannot be had here (apt-get install strace): syncs were NOT counted, power cuts NOT tried')
     return false

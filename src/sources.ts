@@ -88,7 +88,7 @@ export class Sources {
 
   /** Takes a source that came with a pico; its hash. */
   async adopt(source: string, url: string): Promise<string> {
-    return (await this.keep(url, source)).hash
+    return (await this.keep(url, source, false)).hash
   }
 
   /** Loads by URL with everything it uses. Throws PicoError `ruleset.*`. */
@@ -137,7 +137,7 @@ export class Sources {
     if (known !== undefined && !options.fresh && !options.owner) return known
     const running = this.loading.get(url)
     if (running) return running
-    const job = this.fetch(url, options.owner).then(source => this.keep(url, source))
+    const job = this.fetch(url, options.owner).then(source => this.keep(url, source, options.owner))
     this.loading.set(url, job)
     return job.finally(() => this.loading.delete(url))
   }
@@ -169,14 +169,15 @@ export class Sources {
     return source
   }
 
-  private async keep(url: string, source: string): Promise<Kept> {
+  /** By its rid alone every pico finds what the owner loaded, and only that: a rule names modules for nobody else. */
+  private async keep(url: string, source: string, owner: boolean): Promise<Kept> {
     const { code, hash } = compileText(source, url)
     const kept: Kept = { hash, rid: code.meta.rid, uses: code.meta.uses.map(use => use.rid) }
     this.compiled.set(hash, code)
     await this.table.put(`source/${hash}`, source)
     if (url === '') return kept
     await this.table.put(`url/${url}`, kept as unknown as Json)
-    await this.table.put(`rid/${kept.rid}`, url)
+    if (owner) await this.table.put(`rid/${kept.rid}`, url)
     return kept
   }
 }

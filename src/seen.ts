@@ -61,8 +61,8 @@ async function forget(sweep: Sweep, sender: string, now: number, limits: Purge):
   await eachPage(sweep, sender, (key, leaf, seen) => {
     if (seen.t < cutoff) return { key, value: undefined }
     times.push(seen.t)
-    if (seen.answer === undefined || seen.t >= now - DAY) return undefined
-    const { answer: _, ...rest } = seen
+    if (seen.a === undefined || seen.t >= now - DAY) return undefined
+    const { a: _, ...rest } = seen
     return { key, value: sweep.resident.records.seal(key, `seen/${sender}`, leaf, rest as Json) }
   })
   if (times.length <= limits.dedupe_ids) return undefined
@@ -72,7 +72,8 @@ async function forget(sweep: Sweep, sender: string, now: number, limits: Purge):
   return horizon
 }
 
-type Seen = JsonObject & { t: number; answer?: Json }
+/** As the core keeps it: `a` is the answer to a repetition, which is given for a day. */
+type Seen = JsonObject & { t: number; a?: Json }
 
 async function eachPage(
   { resident, store, commit, running }: Sweep,

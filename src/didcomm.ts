@@ -6,8 +6,9 @@ import { byName, dispatch, features } from '../protocols/index.ts'
 import { advance, eventOf, messageAttributes } from '../protocols/machine.ts'
 import { idKey, isExpired, type Message, parseMessage, parseType, serialise } from '../protocols/message.ts'
 import { PICOMESH } from '../protocols/pico.ts'
-import { isProblem, problemReport, wireCode } from '../protocols/problem.ts'
+import { isProblem, problemReport, reportedCode, reportedComment, wireCode } from '../protocols/problem.ts'
 import { RELOCATE } from '../protocols/relocate.ts'
+import { reportProblem } from '../protocols/report-problem.ts'
 import type {
   Circumstances,
   Moved,
@@ -300,13 +301,24 @@ function trigger(run: Run, thread: Thread, on: Trigger, args: JsonObject): Moved
   )
   if (isRefused(moved)) return moved
   carryOut(run, protocol, thread, moved)
-  if (on === 'timeout' && moved.answer) tellWaiting(run, thread, moved.answer as JsonObject)
+  if (on === 'timeout' && moved.answer) tellWaiting(run, thread.threadId, moved.answer as JsonObject)
   return moved
 }
 
 /** A command may wait for what comes on its thread: the shell reads it off the step's log. */
-function tellWaiting(run: Run, thread: Thread, answer: JsonObject): void {
-  run.note('debug', ANSWERED, `${thread.protocol} thread answered`, { threadId: idKey(thread.threadId), answer })
+function tellWaiting(run: Run, threadId: string, answer: JsonObject): void {
+  run.note('debug', ANSWERED, 'a thread is answered', { threadId: idKey(threadId), answer })
+}
+
+/** What a report says of a command that waits for its thread: the peer will not answer it otherwise. */
+function reportAnswer({ body, version }: Message): JsonObject {
+  const [code, comment] = [reportedCode(body), reportedComment(body)]
+  const denied = code === wireCode('policy.denied', version)
+  return {
+    error: denied
+      ? { code: 'policy.denied', message: comment }
+      : { code: 'peer.problem', message: `the peer reports ${code}${comment === '' ? '' : `: ${comment}`}` },
+  }
 }
 
 function isRefused(result: Moved | Refused): result is Refused {
@@ -499,7 +511,8 @@ function take(
   if (connectionId !== undefined) keepMessage(run, connectionId, message, 'in')
   // The commit that makes the connection remembers the id under it; before that there is only the sender's DID.
   run.records.put(GROUP.seen(connectionId ?? party.name), idKey(message.id), { t: run.now })
-  if (moved.answer) tellWaiting(run, moved.thread, moved.answer as JsonObject)
+  if (moved.answer) tellWaiting(run, moved.thread.threadId, moved.answer as JsonObject)
+  if (protocol === reportProblem) tellWaiting(run, message.pthid ?? message.thid, reportAnswer(message))
   return { replies }
 }
 

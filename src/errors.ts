@@ -141,6 +141,7 @@ export const errors = {
   'query.depth': author(500),
   'query.timeout': row('peer', 504),
   'query.unreachable': row('machine', 502),
+  'peer.problem': row('peer', 502),
 
   'ruleset.unknown': caller(404),
   'ruleset.invalid': row('author', 422, null, 'warn'),

@@ -84,6 +84,7 @@ export class Node implements Agent {
   private readonly logs: JsonObject[] = []
   private readonly listeners = new Set<(event: JsonObject) => void>()
   private readonly answers = new Map<string, Json>()
+  private expecting = 0
   private readonly waiters = new Map<string, (answer: Json) => void>()
   private readonly lines = new Map<string, Carrier>()
   private readonly holding = new Set<{ picoId: PicoId; look: () => void }>()
@@ -278,6 +279,7 @@ export class Node implements Agent {
 
   private forgetKeys(vault: Vault): void {
     this.keyrings.clear()
+    this.lines.clear()
     vault.lock()
   }
 
@@ -364,7 +366,8 @@ export class Node implements Agent {
       waiter(answer)
       return
     }
-    // The answer may come before the command that asked has returned.
+    // The answer may come before the command that asked has returned; rules ask too, and wait for nothing here.
+    if (this.expecting === 0) return
     if (this.answers.size >= ANSWERS_KEPT) this.answers.delete(this.answers.keys().next().value as string)
     this.answers.set(key, answer)
   }
@@ -372,6 +375,12 @@ export class Node implements Agent {
   private waiting(engine: Engine): Waiting {
     const { clock } = this.parts
     return {
+      expect: () => {
+        this.expecting++
+        return () => {
+          if (--this.expecting === 0) this.answers.clear()
+        }
+      },
       thread: (picoId, threadId, ms) => {
         const key = `${picoId}/${threadId.toLowerCase()}`
         const early = this.answers.get(key)

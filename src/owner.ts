@@ -24,7 +24,9 @@ import type { VerbArgs, VerbName } from './verb-args.ts'
 
 /** Commands that wait for a peer: the answer of a protocol's thread. */
 export interface Waiting {
-  /** Resolves with the answer, or undefined when `ms` passed. Call before the command whose answer it is. */
+  /** From here on answers that come before they are asked for are kept, until what is returned is called. */
+  expect(): () => void
+  /** Resolves with the answer on a thread, or undefined when `ms` passed. */
   thread(picoId: PicoId, threadId: string, ms: number): Promise<Json | undefined>
   /** Resolves true when `holds` became true of the pico's committed state, false when `ms` passed. */
   until(picoId: PicoId, ms: number, holds: (view: View) => boolean): Promise<boolean>
@@ -270,16 +272,23 @@ async function rulesetRecord(owner: Owner, picoId: PicoId, rid: string): Promise
   return found
 }
 
-/** Sends, then waits for the thread's answer. */
+/** Sends, then waits for the thread's answer. Throws what the peer's answer or report refuses. */
 async function asked(
   owner: Owner,
   picoId: PicoId,
   name: string,
   args: JsonObject,
   ms: number,
-): Promise<Json | undefined> {
-  const sent = await owner.command(picoId, name, args)
-  return owner.around.waiting.thread(picoId, String(sent.threadId), ms)
+): Promise<JsonObject | undefined> {
+  const { waiting } = owner.around
+  const enough = waiting.expect()
+  try {
+    const sent = await owner.command(picoId, name, args)
+    const answer = await waiting.thread(picoId, String(sent.threadId), ms)
+    return answer === undefined ? undefined : unrefused(answer)
+  } finally {
+    enough()
+  }
 }
 
 const on = async (owner: Owner, args: { pico: string }): Promise<PicoId> => owner.resolve(args.pico)
@@ -489,7 +498,7 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
       QUERY_MS,
     )
     if (answer === undefined) throw new PicoError('query.timeout', 'the peer did not answer in time')
-    return unrefused(answer).value ?? null
+    return answer.value ?? null
   },
   async ping(owner, args) {
     const { picoId, connection } = await onConnection(owner, args)

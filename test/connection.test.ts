@@ -153,6 +153,8 @@ describe.each(['v1', 'v2'] as const)('over %s', version => {
     )
     expect((await got(a, 'ann')).length).toBe(before)
     expect(await a.query('ann', 'io.picolabs.wrangler', 'children')).toEqual([])
+    const query = { pico: 'bob', connection: ids.invitee, rid: 'io.picolabs.wrangler', name: 'children', args: {} }
+    expect(await b.refusal('pico-query', query)).toBe('policy.denied')
   })
 
   test('a type that rules speak is theirs; one that nobody speaks is reported', async () => {

@@ -6,6 +6,8 @@ import { after, alarmKey, endOf, idBytes, PREFIX, readAlarmKey } from './stores/
 
 const PAGE = 1000
 const LONGEST_MS = 86_400_000
+/** Alarms that no longer stand may lie in the heap up to this many, and as many as do. */
+const SLACK = 1024
 
 export class Alarms {
   private readonly clock: Clock
@@ -37,6 +39,11 @@ export class Alarms {
     }
   }
 
+  /** Entries in memory, those included that no longer stand. */
+  get size(): number {
+    return this.heap.length
+  }
+
   stop(): void {
     this.running = false
     this.armed?.cancel()
@@ -60,9 +67,23 @@ export class Alarms {
       this.times.delete(picoId)
       return
     }
+    if (this.times.get(picoId) === at) return
     this.times.set(picoId, at)
     push(this.heap, { at, picoId, found })
+    if (this.heap.length > 2 * this.times.size + SLACK) this.sweep()
     this.arm()
+  }
+
+  // Alarms that were changed or taken back stay in the heap until their time; a pico may change its own at each step.
+  private sweep(): void {
+    const standing = this.heap.filter(({ at, picoId }) => this.times.get(picoId) === at)
+    this.heap.length = 0
+    const seen = new Set<PicoId>()
+    for (const timed of standing) {
+      if (seen.has(timed.picoId)) continue
+      seen.add(timed.picoId)
+      push(this.heap, timed)
+    }
   }
 
   private arm(): void {

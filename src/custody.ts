@@ -213,7 +213,9 @@ export class Custody {
 
   /** A held record was taken by the target. */
   async forwarded(picoId: PicoId, leaf: string): Promise<void> {
-    await this.write([this.world.resident(picoId).records.discard(OWN.held, leaf)])
+    const resident = this.world.resident(picoId)
+    resident.held--
+    await this.write([resident.records.discard(OWN.held, leaf)])
   }
 
   /** Removes what this engine has of a pico that is not live here: an aborted arrival, or a tombstone. */

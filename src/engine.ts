@@ -68,6 +68,8 @@ const standardLimits: EngineLimits = {
 
 /** A queue longer than this answers "accepted" from the inbox record instead of waiting for its turn. */
 const SHORT_QUEUE = 64
+/** Mail kept for a pico that is moving or has moved and cannot be handed on yet. */
+const HELD = 10_000
 const QUERY_DEPTH = 16
 /** After a failed write: when to look for what is pending again, ms. */
 const RESUME_MS = 1000
@@ -214,6 +216,8 @@ export class Engine {
     this.unflag(calm)
     await this.commit.idle()
     await this.store.close()
+    // Nothing can be read or written any more; the keys need not wait for the memory to be collected.
+    for (const { sealer } of this.residents.values()) sealer.wipe()
   }
 
   // Steps that only wait for the disk get some time to end.
@@ -260,15 +264,17 @@ export class Engine {
   private enqueue(picoId: PicoId, stimulus: Stimulus | undefined, how: Partial<Job>): Promise<Settled> {
     return new Promise((resolve, reject) => {
       const settle: Job['settle'] = result => (result instanceof PicoError ? reject(result) : resolve(result))
-      this.place(this.resident(picoId), job(stimulus, { ...how, settle }))
+      const resident = this.resident(picoId)
+      // What the driver itself has for a pico (timers, reports of letters) is never refused: it would not come again.
+      if (resident.queue.length >= this.limits.queue || resident.held >= HELD)
+        throw new PicoError('engine.busy', 'Too much waits for this pico.', { retryAfter_s: 1 })
+      this.place(resident, job(stimulus, { ...how, settle }))
     })
   }
 
   /** Puts a job where the pico's status says. */
   private place(resident: Resident, placed: Job): void {
     if (this.state !== 'running') throw new PicoError('engine.stopping', 'The engine is not running.')
-    if (resident.queue.length >= this.limits.queue)
-      throw new PicoError('engine.busy', 'Too much waits for this pico.', { retryAfter_s: 1 })
     const { status, loading, waiting, queue } = resident
     if (status === 'destroying') throw new PicoError('pico.destroyed', 'The pico is being deleted.')
     if (status === 'inert') throw new PicoError('pico.unknown', 'No such pico here.')
@@ -278,11 +284,12 @@ export class Engine {
       queue.push(placed)
       if (placed.early && !loading && (waiting || queue.length > SHORT_QUEUE)) this.steps.keep(resident, placed)
       this.mailbox.add(resident)
-    } else if (placed.stored !== undefined)
+    } else if (placed.stored !== undefined) {
+      resident.held++
       this.steps.keep(resident, placed, OWN.held, fault => {
         if (!fault && resident.status === 'retired') this.tell('held', { picoId: resident.picoId })
       })
-    else this.placeFrozen(resident, placed)
+    } else this.placeFrozen(resident, placed)
   }
 
   private placeFrozen(resident: Resident, placed: Job): void {
@@ -384,10 +391,7 @@ export class Engine {
 
   /** Writes a named record; resolves when it is on disk. */
   setNamed(name: string, value: Json | undefined): Promise<void> {
-    const write = this.registry.namedWrite(name, value)
-    return new Promise((resolve, reject) =>
-      this.commit.enter([write], undefined, fault => (fault ? reject(fault) : resolve())),
-    )
+    return this.commit.write([this.registry.namedWrite(name, value)])
   }
 
   // ---- making ------------------------------------------------------------------------------------------------
@@ -493,8 +497,11 @@ export class Engine {
     for (const resident of dropped) this.drop(resident)
     this.registry.reset()
     this.tell('fault', { picoId: null, fault, attempts: 0 })
-    for (const { picoId, queue } of dropped)
+    for (const { picoId, queue, afterSync } of dropped) {
+      // These waited for a commit that never was.
+      for (const { ended } of afterSync.splice(0)) ended.settle(fault)
       for (const waiting of queue) if (!waiting.record) this.again(picoId, waiting)
+    }
     this.clock.wake(this.clock.now() + RESUME_MS, () => {
       if (this.state === 'running') this.resuming = this.resuming.then(() => this.resume(false))
     })
@@ -508,25 +515,30 @@ export class Engine {
     }
   }
 
-  // Mail and letters that lay on disk, in their order, before anything new.
   private async takeUp(resident: Resident): Promise<void> {
     const { records, picoId } = resident
     try {
       await Promise.all([OWN.inbox, OWN.held, OWN.outbox].map(group => records.load(group)))
+      if (!resident.dropped && this.state === 'running') this.takeUpLoaded(resident)
     } catch (thrown) {
       this.tell('fault', { picoId, fault: asPicoError(thrown), attempts: 0 })
       this.clock.wake(this.clock.now() + RESUME_MS, () => {
         if (!resident.dropped && this.state === 'running') void this.takeUp(resident)
       })
-      return
     }
-    if (resident.dropped || this.state !== 'running') return
-    const mail = [...this.mailOf(resident, OWN.inbox), ...this.mailOf(resident, OWN.held)]
+  }
+
+  // Mail and letters that lay on disk, in their order, before anything new.
+  private takeUpLoaded(resident: Resident): void {
+    const { records, picoId } = resident
+    const held = this.mailOf(resident, OWN.held)
+    const mail = [...this.mailOf(resident, OWN.inbox), ...held]
     const letters = records.synced
       .list(OWN.outbox)
       .map(([, value]) => value as unknown as { n: number; letter: Letter })
-    resident.nextInbox = 1 + Math.max(-1, ...mail.map(({ n }) => n))
-    resident.nextLetter = 1 + Math.max(-1, ...letters.map(({ n }) => n))
+    resident.held = resident.status === 'live' ? 0 : held.length
+    resident.nextInbox = nextNumber(mail)
+    resident.nextLetter = nextNumber(letters)
     resident.loading = false
     if (mail.length === 0 && letters.length === 0 && resident.status === 'live') {
       // The hint outlived its reason. What is flagged from now on is entered behind this.
@@ -703,7 +715,13 @@ export class Engine {
   // ---- parts -------------------------------------------------------------------------------------------------
 
   private tell<K extends keyof EngineEvents>(event: K, what: EngineEvents[K]): void {
-    for (const listener of this.listeners[event]) listener(what)
+    for (const listener of this.listeners[event])
+      try {
+        listener(what)
+      } catch (thrown) {
+        // Who listens must not end what is told: a commit is told of while others wait for theirs.
+        if (event !== 'fault') this.tell('fault', { picoId: null, fault: asPicoError(thrown), attempts: 0 })
+      }
   }
 
   private makeSteps(): Steps {
@@ -763,6 +781,9 @@ export class Engine {
 
 /** All its mail is applied and all its letters left; mail that is held for a move waits outside the queue. */
 const nothingPending = (resident: Resident): boolean => resident.idle && resident.status === 'live'
+
+const nextNumber = (numbered: readonly { readonly n: number }[]): number =>
+  1 + numbered.reduce((last, { n }) => Math.max(last, n), -1)
 
 const FIRST: Head = { seq: 0, epoch: 0, stimulus: null, at: 0, semantics: '1', rulesets: null, alarm: null, purged: 0 }
 

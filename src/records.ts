@@ -27,6 +27,8 @@ type Unsynced = Map<string, { readonly value: Json | undefined; readonly version
 const PAGE = 1000
 /** What a new record is taken to need in memory. */
 const RECORD = 256
+/** From here on a record is counted by its bytes. */
+const LARGE = 4096
 /** Store keys kept per group. */
 const KEYS = 128
 /** Absent leaves remembered per group. */
@@ -52,6 +54,8 @@ export class PicoRecords {
   private readonly unsynced = new Map<string, Unsynced>()
   private readonly loads = new Map<string, Promise<void>>()
   private readonly snapshots = new Set<Snapshot>()
+  /** Bytes of large records written since. */
+  private readonly large = new Map<string, number>()
   private readonly recent = new Map<string, Json | undefined>()
   /** Of a pico made with this object: ids that are on disk and not in `recent`. */
   private older: Filter | undefined
@@ -72,8 +76,20 @@ export class PicoRecords {
       // The state before stays at hand until the sync: queries read it, and snapshots keep it.
       if (!pointOnly(group)) this.syncedValue(group, leaf)
       const key = this.key(group, leaf)
-      return { key, value: value === undefined ? undefined : this.seal(key, group, leaf, value) }
+      const sealed = value === undefined ? undefined : this.seal(key, group, leaf, value)
+      if (!pointOnly(group)) this.weigh(group, leaf, sealed?.length ?? 0)
+      return { key, value: sealed }
     })
+  }
+
+  // Small records weigh alike; a large one is counted as it is, or memory would fill with what is never evicted.
+  private weigh(group: string, leaf: string, size: number): void {
+    if (size < LARGE && this.large.size === 0) return
+    const name = `${group}\0${leaf}`
+    const before = this.large.get(name) ?? 0
+    this.bytes += (size < LARGE ? 0 : size) - before
+    if (size < LARGE) this.large.delete(name)
+    else this.large.set(name, size)
   }
 
   /** Lays prepared changes over the newest state; `merge` with the version returned must follow when they are on disk. */

@@ -123,6 +123,8 @@ export class Resident {
   unsynced = 0
   /** Answers that wrote nothing wait for the commits before them. */
   afterSync: { readonly ended: Job; readonly settled: Settled }[] = []
+  /** Records of mail that came while frozen or retired. */
+  held = 0
   nextInbox = 0
   nextLetter = 0
   readonly lanes = new Map<string, Lane>()

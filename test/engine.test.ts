@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
+import { Alarms } from '../src/alarms.ts'
 import type { Engine, EngineOptions } from '../src/engine.ts'
 import type { Answer, Json, Query, Step, Store } from '../src/ports.ts'
 import { LevelStore } from '../src/stores/level.ts'
@@ -181,6 +182,32 @@ describe('crash', () => {
     for (const id of ['x', 'y', 'z']) await engine.submit(picoId(1), toyEvent(1, 'inc', {}, id), 'applied')
     await clock.advance(2000)
     expect(value(await engine.query(picoId(1), query('both')))).toEqual([3, 3])
+  })
+
+  test('a failed write: who waits for it with nothing of its own hears of it too', async () => {
+    const store = new PowerCutStore()
+    const { engine } = await begin(store)
+    await engine.createPico(birth(1))
+    store.failures = 1
+    const results = await Promise.allSettled(
+      ['inc', 'inc', 'nothing'].map(name => engine.submit(picoId(1), toyEvent(1, name, {}, 'same'), 'applied')),
+    )
+    expect(results.map(r => (r.status === 'rejected' ? r.reason.code : 'ok'))).toEqual(
+      Array(3).fill('store.unavailable'),
+    )
+  })
+
+  test('a listener that throws stops no commit, and is heard of', async () => {
+    const { engine } = await begin(new MemoryStore())
+    const faults: unknown[] = []
+    engine.on('committed', () => {
+      throw new Error('a bug of the console')
+    })
+    engine.on('fault', ({ fault }) => faults.push(fault.cause))
+    await engine.createPico(birth(1))
+    expect(await engine.submit(picoId(1), toyEvent(1, 'inc'), 'applied')).toEqual({ a: 1 })
+    expect(await engine.submit(picoId(1), toyEvent(1, 'inc'), 'applied')).toEqual({ a: 2 })
+    expect(faults).toEqual([new Error('a bug of the console'), new Error('a bug of the console'), expect.any(Error)])
   })
 })
 
@@ -555,6 +582,35 @@ describe('alarms', () => {
     expect(await fired(again.engine, 1)).toHaveLength(1)
   })
 
+  test('ring although the queue is full', async () => {
+    const { engine, clock, world } = await begin(new MemoryStore(), { limits: { queue: 2 } })
+    await engine.createPico(birth(1))
+    await engine.submit(picoId(1), toyEvent(1, 'alarm', { at: clock.now() + 500 }), 'applied')
+    let answer: (answer: Answer) => void = () => undefined
+    world.answers = () =>
+      new Promise(resolve => {
+        answer = resolve
+      })
+    const slow = engine.submit(picoId(1), toyEvent(1, 'ask', { urls: ['slow'] }), 'applied')
+    await settled()
+    const waiting = [slow, ...[1, 2].map(() => engine.submit(picoId(1), toyEvent(1, 'inc'), 'applied'))]
+    await clock.advance(600)
+    answer({ value: 1 })
+    await Promise.all(waiting)
+    await settled()
+    expect(await fired(engine, 1)).toHaveLength(1)
+  })
+
+  test('that change at each step do not gather in memory', () => {
+    const clock = new ManualClock()
+    const rung: string[] = []
+    const alarms = new Alarms(clock, id => rung.push(id))
+    for (let i = 0; i < 10_000; i++) alarms.set(picoId(1), clock.now() + 1000 + (i % 7))
+    for (let i = 0; i < 10_000; i++) alarms.set(picoId(2), clock.now() + 50)
+    expect(alarms.size).toBeLessThan(2_000)
+    alarms.stop()
+  })
+
   const fired = async (engine: Engine, n: number) =>
     (await engine.read(picoId(n), view => view.list('fired'))).map(([leaf]) => leaf)
 })
@@ -569,6 +625,35 @@ describe('limits', () => {
     expect(results.find(r => r.status === 'rejected')).toMatchObject({ reason: { code: 'engine.busy' } })
     expect(await variable(engine, 1, 'a')).toBe(5)
   })
+
+  test('a hundred thousand letters and more are taken up again', async () => {
+    const store = new MemoryStore()
+    const first = await begin(store)
+    await first.engine.createPico(birth(1))
+    first.world.answer = async () => ({ retry: 'transport.refused' })
+    for (let n = 0; n < 140; n++) {
+      const ids = Array.from({ length: 1000 }, (_, i) => `letter-${n}-${i}`)
+      await first.engine.submit(picoId(1), toyEvent(1, 'send', { to: 'elsewhere', ids }), 'applied')
+    }
+    await first.engine.stop()
+    abandon(first.engine)
+    const second = await begin(store)
+    second.world.answer = async () => ({ retry: 'transport.refused' })
+    expect(await second.engine.submit(picoId(1), toyEvent(1, 'inc'), 'applied')).toEqual({ a: 141 })
+  }, 30_000)
+
+  test('mail for a pico that has moved is refused when too much lies there', async () => {
+    const { engine } = await begin(new MemoryStore())
+    await engine.createPico(birth(1))
+    await engine.custody.freeze(picoId(1))
+    const mail = () => engine.accept(picoId(1), toyEvent(1, 'note', { what: 'mail' }) as unknown as Json)
+    const all = await Promise.allSettled(Array.from({ length: 10_005 }, mail))
+    const refused = all.filter(one => one.status === 'rejected')
+    expect(refused.map(one => one.reason.code)).toEqual(Array(5).fill('engine.busy'))
+    await engine.custody.thaw(picoId(1))
+    await settled()
+    expect(['accepted', 'applied']).toContain((await mail()).state)
+  }, 30_000)
 
   test('one pico with much to do does not hold another', async () => {
     const { engine } = await begin(new MemoryStore())
@@ -608,6 +693,30 @@ describe('limits', () => {
     for (let i = 20; i < 23; i++) await send(i)
     await settled()
     expect(await send(11)).not.toEqual({ replayed: true })
+  })
+})
+
+describe('answers kept for repetitions', () => {
+  test('go after a day, the ids stay', async () => {
+    const step: Step = (view, stimulus, given) => {
+      const made = toyStep()(view, stimulus, given)
+      if (!('changes' in made)) return made
+      const changes = made.changes.map(change =>
+        change.group.startsWith('seen/') ? { ...change, value: { t: given.now, a: 'the answer' } } : change,
+      )
+      return { ...made, changes }
+    }
+    const { engine, clock } = await begin(new MemoryStore(), { step })
+    await engine.createPico(birth(1))
+    const seen = () => engine.read(picoId(1), view => view.get('seen/eci-1', 'old'))
+    await engine.submit(picoId(1), toyEvent(1, 'inc', {}, 'old'), 'applied')
+    expect(await seen()).toMatchObject({ a: 'the answer' })
+    for (let day = 0; day < 2; day++) {
+      await clock.advance(90_000_000)
+      await engine.submit(picoId(1), toyEvent(1, 'inc'), 'applied')
+      await settled()
+    }
+    expect(await seen()).toEqual({ t: expect.any(Number) })
   })
 })
 

@@ -66,7 +66,7 @@ export class Inbox {
     if (envelope.recipients.length === 0) return this.unknown('message.plaintext', 400)
     if (this.around.own.recipient(envelope.recipients))
       return depth >= FORWARDS ? this.unknown('message.loop', 400) : this.around.own.take(envelope, this, depth)
-    const picoId = envelope.recipients.map(name => engine.lookup(`key:${name}`)).find(found => found !== undefined)
+    const picoId = engine.recipient(envelope.recipients)
     if (picoId === undefined) return this.unknown('envelope.unknown_recipient', 404)
     // As it is stored; text only if it comes to that: most mail is applied at once.
     const stored: JsonObject = {
@@ -131,7 +131,7 @@ export class Inbox {
     const { body } = claim.letter
     if (body.kind !== 'didcomm') return undefined
     try {
-      const packed = await this.around.outbox().pack(body, picoId)
+      const packed = await this.around.outbox().pack(body, picoId, true)
       return isFault(packed) ? undefined : packed
     } catch {
       return undefined

@@ -90,13 +90,14 @@ export class Outbox {
   // ---- DIDComm -------------------------------------------------------------------------------------------------
 
   private async didcomm(body: DidcommBody, picoId: PicoId): Promise<Delivery> {
+    const line = body.connectionId === undefined ? undefined : this.around.live(picoId, body.connectionId)
+    const direct = line && (await this.pack(body, picoId, true))
+    if (direct !== undefined && !isFault(direct) && line?.(direct.envelope)) return { taken: true }
     const packed = await this.pack(body, picoId)
     if (isFault(packed))
       return packed.code === 'did.unresolvable' || packed.code === 'connection.address'
         ? { retry: packed.code }
         : { refused: packed.code }
-    const line = body.connectionId === undefined ? undefined : this.around.live(picoId, body.connectionId)
-    if (line?.(packed.envelope)) return { taken: true }
     if (this.lives(packed) || packed.uri === `${this.around.baseUrl()}/didcomm`)
       return verdict(await this.around.receive(packed.envelope, packed.contentType))
     const posted = await this.around.client.post(packed.uri, packed.envelope, packed.contentType)
@@ -108,18 +109,19 @@ export class Outbox {
   /** A peer that lives on this engine is reached whatever address it had when the DIDs were made. */
   private lives({ names }: Packed): boolean {
     const engine = this.around.engine()
-    const picoId = names.map(name => engine.lookup(`key:${name}`)).find(found => found !== undefined)
+    const picoId = engine.recipient(names)
     const status = picoId === undefined ? undefined : engine.registered(picoId)?.status
     return status === 'live' || status === 'frozen'
   }
 
-  /** Packs a letter for its peer as things stand now. */
-  async pack(body: DidcommBody, picoId: PicoId): Promise<Packed | Fault> {
+  /** Packs a letter for its peer as things stand now. `direct`: on a line that the peer itself holds, where neither its
+   *  address nor the keys on the way to it matter (RFC 0092). */
+  async pack(body: DidcommBody, picoId: PicoId, direct = false): Promise<Packed | Fault> {
     return this.around
       .engine()
       .read(picoId, view =>
         this.around.keyrings.with(picoId, view, keyring =>
-          body.version === 'v1' ? packLetterV1(view, keyring, body) : packLetterV2(view, keyring, body),
+          body.version === 'v1' ? packLetterV1(view, keyring, body, direct) : packLetterV2(view, keyring, body, direct),
         ),
       )
   }
@@ -142,7 +144,7 @@ export class Outbox {
     const status = Number(answer.status_code ?? 0)
     if (status >= 200 && status < 300) return { taken: true }
     // 404 is tried again: a pico that is just moving is at neither engine for a moment.
-    return status === 403 || status === 422 || status === 400
+    return status === 403 || status === 422 || GIVEN_UP.has(status)
       ? { refused: `http.${status}` }
       : { retry: status === 0 ? String(answer.status_line) : `http.${status}` }
   }
@@ -238,19 +240,24 @@ function verdict(status: number, reason?: string): Delivery {
 
 type Keyring = Parameters<typeof packV1>[1]
 
-function packLetterV1(view: View, keyring: Keyring, body: DidcommBody): Packed | Fault {
+const LINE: Address = { uri: '', routingKeys: [] }
+
+function packLetterV1(view: View, keyring: Keyring, body: DidcommBody, direct: boolean): Packed | Fault {
   const own = ownDid(view, body.from)
   if (own === undefined) return fault('envelope.sender_key', 'the sender is no DID of ours')
-  const target = targetV1(view, body)
+  const target = targetV1(view, body, direct)
   if (isFault(target)) return target
-  const keys = target.recipientKeys.flatMap(key => fromBase58(key) ?? keyBytesOf(key)?.publicKey ?? [])
+  const keys = publicKeys(target.recipientKeys)
+  const routing = publicKeys(target.routingKeys)
+  // Without one of its routing keys a letter would go another way than its peer asked for.
+  if (isFault(keys)) return keys
+  if (isFault(routing)) return routing
   const envelope = packV1(cryptoNode, keyring, {
     plaintext: utf8(JSON.stringify(body.plaintext)),
     recipients: keys,
     sender: own.verkey,
   })
   if (isFault(envelope)) return envelope
-  const routing = target.routingKeys.flatMap(key => keyBytesOf(key)?.publicKey ?? [])
   const wrapped =
     routing.length === 0
       ? envelope
@@ -260,19 +267,38 @@ function packLetterV1(view: View, keyring: Keyring, body: DidcommBody): Packed |
   return { envelope: wrapped, contentType: MEDIA.v1, uri: target.uri, names }
 }
 
-function targetV1(view: View, body: DidcommBody): (Address & { recipientKeys: readonly string[] }) | Fault {
-  if (typeof body.to !== 'string')
-    return { uri: body.to.serviceEndpoint, routingKeys: body.to.routingKeys, recipientKeys: body.to.recipientKeys }
+/** Keys in base58 or as did:key. Fault `connection.address` for anything else. */
+function publicKeys(names: readonly string[]): Uint8Array[] | Fault {
+  const keys: Uint8Array[] = []
+  for (const name of names) {
+    const key = fromBase58(name) ?? keyBytesOf(name)?.publicKey
+    if (key === undefined) return fault('connection.address', `${name} is no key that a message can be packed for`)
+    keys.push(key)
+  }
+  return keys
+}
+
+function targetV1(
+  view: View,
+  body: DidcommBody,
+  direct: boolean,
+): (Address & { recipientKeys: readonly string[] }) | Fault {
+  if (typeof body.to !== 'string') {
+    const { serviceEndpoint, routingKeys, recipientKeys } = body.to
+    return { ...(direct ? LINE : { uri: serviceEndpoint, routingKeys }), recipientKeys }
+  }
   const connection = body.connectionId === undefined ? undefined : readConnection(view, body.connectionId)
-  const address = connection?.addresses[0]
+  const address = direct ? LINE : connection?.addresses[0]
   if (connection && address && connection.recipientKeys.length > 0 && connection.theirDid === shortForm(body.to))
     return { ...address, recipientKeys: connection.recipientKeys }
   const document = resolverOf(view).resolve(body.to)
   if (isFault(document)) return fault('did.unresolvable', document.message)
-  return serviceOf(document, 'v1') ?? fault('connection.address', 'the peer has no address')
+  const service = serviceOf(document, 'v1')
+  if (service === undefined) return fault('connection.address', 'the peer has no address')
+  return direct ? { ...service, ...LINE } : service
 }
 
-function packLetterV2(view: View, keyring: Keyring, body: DidcommBody): Packed | Fault {
+function packLetterV2(view: View, keyring: Keyring, body: DidcommBody, direct: boolean): Packed | Fault {
   const own = ownDid(view, body.from)
   if (own === undefined || own.agreement === null) return fault('envelope.sender_key', 'the sender is no DID of ours')
   if (typeof body.to !== 'string') return fault('envelope.recipient_key', 'a v2 message goes to a DID')
@@ -285,7 +311,7 @@ function packLetterV2(view: View, keyring: Keyring, body: DidcommBody): Packed |
     sender: own.agreement,
   })
   if (isFault(envelope)) return envelope
-  const address = addressV2(view, resolve, body, body.to)
+  const address = direct ? LINE : addressV2(view, resolve, body, body.to)
   if (isFault(address)) return address
   const wrapped =
     address.routingKeys.length === 0

@@ -44,6 +44,8 @@ export interface Setting {
   readonly registered: readonly string[]
   /** DIDs that the receiver has a connection with. */
   readonly peers: readonly string[]
+  /** Where the peers are reached; one of the tests' own unless told. */
+  readonly addresses?: readonly { readonly uri: string; readonly routingKeys: readonly string[] }[]
   /** Requests that the receiver has sent, whose answers may come. */
   readonly asked: readonly Asked[]
 }
@@ -206,7 +208,7 @@ function mediatorRecords(registry: Registry, { identity, registered }: Setting):
 }
 
 /** The identity's keys, and a connection with each peer under its one DID. */
-function befriend(run: Run, { version, identity, peers, asked }: Setting): void {
+function befriend(run: Run, { version, identity, peers, asked, addresses }: Setting): void {
   const own = ownDid(identity)
   run.records.put(GROUP.key, identity.verkey, { type: 'Ed25519', seed: base64url(identity.seed) })
   if (own.agreement !== null) {
@@ -227,7 +229,7 @@ function befriend(run: Run, { version, identity, peers, asked }: Setting): void 
       theirDid: { did, short },
       // A serial above 0: the address is one the peer told us, whatever its document says.
       serial: 1,
-      addresses: [{ uri: `https://peer.test/${peers.indexOf(did)}`, routingKeys: [] }],
+      addresses: addresses ?? [{ uri: `https://peer.test/${peers.indexOf(did)}`, routingKeys: [] }],
       disclosed: [],
     })
     for (const { peer, threadId, protocol, command, args } of asked)

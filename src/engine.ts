@@ -338,7 +338,12 @@ export class Engine {
   }
 
   /** Reads from one synced state; `fn` may run more than once. */
-  read<T>(picoId: PicoId, fn: (view: View) => T): Promise<T> {
+  async read<T>(picoId: PicoId, fn: (view: View) => T): Promise<T> {
+    try {
+      return fn(this.resident(picoId).records.synced)
+    } catch (thrown) {
+      if (!(thrown instanceof Need)) throw thrown
+    }
     return this.consistent(picoId, view => ({ value: fn(view) }))
   }
 
@@ -367,6 +372,15 @@ export class Engine {
       }
       if ('value' in reading) return reading.value
     }
+  }
+
+  /** Pico of the first of these recipient keys that leads to one. */
+  recipient(names: readonly string[]): PicoId | undefined {
+    for (const name of names) {
+      const found = this.lookup(`key:${name}`)
+      if (found !== undefined) return found
+    }
+    return undefined
   }
 
   /** Pico of `key:<recipient key>` or `eci:<eci>`, from synced binds. */

@@ -63,7 +63,7 @@ export class MoveSource {
       if (state === 'aborted') {
         if (!record.settled) this.moves.background(this.settleAbort(threadId), 'move.abort')
       } else if (state !== 'done' && state !== 'active' && state !== 'draining')
-        void this.drive(threadId).catch(() => undefined)
+        this.moves.background(this.drive(threadId), 'move.resume')
       else this.leave(threadId)
     }
   }

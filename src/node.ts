@@ -318,10 +318,11 @@ export class Node implements Agent {
   }
 
   private committed(event: Committed): void {
-    const { picoId, at, groups, log } = event
+    const { picoId, at, changes, log } = event
     this.record(picoId, at, log)
     for (const look of [...this.holding]) if (look.picoId === picoId) look.look()
     if (this.listeners.size === 0) return
+    const groups = [...new Set(changes.map(({ group }) => group))]
     const kinds = new Set(KINDS.filter(([group]) => groups.includes(group)).map(([, kind]) => kind))
     if (groups.some(group => group.startsWith('var/'))) kinds.add('state')
     for (const kind of kinds) this.emit({ kind, picoId, at: new Date(at).toISOString() })

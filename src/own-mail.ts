@@ -151,7 +151,7 @@ export class OwnMail implements MailOfTheEngine {
   private isLocal(next: string): boolean {
     const engine = this.around.engine()
     const names = this.namesOf(next)
-    return this.recipient(names) || names.some(name => engine.lookup(`key:${name}`) !== undefined)
+    return this.recipient(names) || engine.recipient(names) !== undefined
   }
 
   /** The names under which mail for `next` (key, DID, DID URL) may be known: as written, and as its keys. */

@@ -20,8 +20,8 @@ export interface Committed {
   readonly seq: number
   readonly at: number
   readonly stimulus: Stimulus
-  /** Groups that changed, the driver's own left out. */
-  readonly groups: readonly string[]
+  /** Of the core; the driver's own are left out. */
+  readonly changes: readonly RecordChange[]
   readonly log: readonly LogRecord[]
 }
 
@@ -446,8 +446,7 @@ export class Steps {
   }
 
   private tell(resident: Resident, stimulus: Stimulus, done: Done, { seq, at }: Head): void {
-    const groups = [...new Set(done.changes.map(change => change.group))]
-    this.world.committed({ picoId: resident.picoId, seq, at, stimulus, groups, log: done.log })
+    this.world.committed({ picoId: resident.picoId, seq, at, stimulus, changes: done.changes, log: done.log })
   }
 }
 

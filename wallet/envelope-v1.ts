@@ -53,6 +53,7 @@ export interface PackV1 {
 /** An RFC 0019 envelope as UTF-8 JSON; Fault `envelope.recipient_key` for a recipient's key that is no valid point,
  *  `envelope.sender_key` when the sender's key is not ours. */
 export function packV1(crypto: Crypto, keys: Keys, pack: PackV1): Uint8Array | Fault {
+  if (pack.recipients.length === 0) return fault('envelope.recipient_key', 'no recipient')
   const contentKey = crypto.randomBytes(32)
   const entries: string[] = []
   const sender = pack.sender === undefined ? undefined : keys.pair(pack.sender)

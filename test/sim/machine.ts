@@ -311,8 +311,10 @@ export class Machine implements Server {
   }
 
   private watch(node: Node): void {
-    node.engine.on('committed', ({ picoId, seq, stimulus, groups }) =>
-      this.around.tell(`commit ${this.name} ${picoId} ${seq} ${groups.join(' ')} ${JSON.stringify(stimulus)}`),
+    node.engine.on('committed', ({ picoId, seq, stimulus, changes }) =>
+      this.around.tell(
+        `commit ${this.name} ${picoId} ${seq} ${changes.map(({ group }) => group).join(' ')} ${JSON.stringify(stimulus)}`,
+      ),
     )
     node.engine.on('rejected', ({ picoId, reason }) => this.around.tell(`rejected ${this.name} ${picoId} ${reason}`))
   }

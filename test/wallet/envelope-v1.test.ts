@@ -107,6 +107,9 @@ describe('authcrypt and anoncrypt', () => {
     expect(packV1(cryptoNode, bob.keys, { plaintext, recipients: [new Uint8Array(32)] })).toMatchObject({
       code: 'envelope.recipient_key',
     })
+    expect(packV1(cryptoNode, bob.keys, { plaintext, recipients: [] })).toMatchObject({
+      code: 'envelope.recipient_key',
+    })
   })
 })
 

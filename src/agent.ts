@@ -32,10 +32,9 @@ export interface EventRequest {
   readonly name: string
   /** Query string, body and `_headers` merged. */
   readonly attrs: JsonObject
-  /** `Idempotency-Key`, identity within the channel. */
+  /** `Idempotency-Key`, identity within the channel: another event, other attributes (`_headers` left out) or another
+   *  query under the same id is `event.conflict`. */
   readonly id?: string
-  /** With `id`: hash of domain, name and attributes without `_headers`; another body under the same id is `event.conflict`. */
-  readonly bodyHash?: string
   /** Wait until applied and durable (true) or only until durable. */
   readonly wait: boolean
   /** A query after the event, over the same channel with the same attributes as arguments; implies `wait`. */

@@ -5,7 +5,7 @@ import type { Secret, Vault } from '../wallet/vault.ts'
 import type { Agent, Carrier, EventRequest, EventResult, InvitationView, QueryRequest, Received } from './agent.ts'
 import { ANSWERED, REFUSED, readThread } from './didcomm.ts'
 import { Engine, type EngineLimits } from './engine.ts'
-import { asPicoError, errorRow, PicoError } from './errors.ts'
+import { asPicoError, PicoError } from './errors.ts'
 import { Inbox } from './inbox.ts'
 import { Keyrings } from './keyrings.ts'
 import { Moves } from './move.ts'
@@ -14,6 +14,8 @@ import { OwnMail } from './own-mail.ts'
 import { Owner, type Waiting } from './owner.ts'
 import { GROUP } from './pico.ts'
 import type { Clock, Effect, Json, JsonObject, Letter, MarkFile, PicoId, Random, Store, View } from './ports.ts'
+import { uuidOf } from './run.ts'
+import { refusalOf, sentEvent, toldOf } from './sent-event.ts'
 import { Sources, type Table } from './sources.ts'
 import { runQuery, step } from './step.ts'
 import type { Committed } from './steps.ts'
@@ -225,6 +227,7 @@ export class Node implements Agent {
       refused: picoId => inbox.refusedBy(picoId),
       logs: (picoId, n) => this.past(picoId, n),
       newRoot: () => this.newRoot(engine),
+      eid: () => this.eid(),
       fetchInvitation: url => this.fetchInvitation(url),
     })
     this.listen(engine, inbox)
@@ -482,40 +485,16 @@ export class Node implements Agent {
 
   async event(request: EventRequest): Promise<EventResult> {
     const { engine } = this.opened
-    const { eci, domain, name, attrs, id, bodyHash, wait, query } = request
-    const picoId = engine.lookup(`eci:${eci}`)
+    const picoId = engine.lookup(`eci:${request.eci}`)
     if (picoId === undefined) throw new PicoError('channel.unknown', 'there is no such channel')
-    const stimulus = {
-      kind: 'event',
-      eci,
-      outside: true,
-      domain,
-      name,
-      attrs,
-      ...(id === undefined ? {} : { id, keep: true }),
-      ...(bodyHash === undefined ? {} : { bodyHash }),
-      ...(query === undefined ? {} : { query }),
-    } as const
-    const answer = (await engine.submit(
-      picoId,
-      stimulus,
-      wait || query !== undefined ? 'applied' : 'accepted',
-    )) as JsonObject
-    const error = answer.error as JsonObject | undefined
-    const waited = wait || query !== undefined
-    // Without waiting, durable is all that is promised: a rule's fault is the pico's business.
-    if (error !== undefined && (waited || errorRow(String(error.code)).http < 500)) throw faultOf(error)
-    const eid = typeof answer.eid === 'string' ? answer.eid : (id ?? this.uuid())
-    return {
-      eid,
-      ...(waited ? { directives: (answer.directives as Json[] | undefined) ?? [] } : {}),
-      ...(answer.replayed === true ? { replayed: true } : {}),
-      ...('value' in answer ? { value: answer.value as Json } : {}),
-    }
+    const stimulus = sentEvent(request, this.eid())
+    const waited = request.wait || request.query !== undefined
+    const answer = await engine.submit(picoId, stimulus, waited ? 'applied' : 'accepted')
+    return toldOf(answer, String(stimulus.eid), waited)
   }
 
-  private uuid(): string {
-    return Buffer.from(this.parts.random.bytes(16)).toString('hex')
+  private eid(): string {
+    return uuidOf(this.parts.random.bytes(16))
   }
 
   async query(request: QueryRequest): Promise<Json> {
@@ -523,7 +502,7 @@ export class Node implements Agent {
     const picoId = engine.lookup(`eci:${request.eci}`)
     if (picoId === undefined) throw new PicoError('channel.unknown', 'there is no such channel')
     const answer = await engine.query(picoId, { ...request, outside: true, depth: 0 })
-    if ('error' in answer) throw faultOf(answer.error as unknown as JsonObject)
+    if ('error' in answer) throw refusalOf(answer.error as unknown as JsonObject)
     return answer.value
   }
 
@@ -641,9 +620,4 @@ export class Node implements Agent {
     })
     return this.wallet()
   }
-}
-
-function faultOf(error: JsonObject): PicoError {
-  const { code, message, ...place } = error
-  return new PicoError(String(code), String(message), place)
 }

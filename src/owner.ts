@@ -19,6 +19,7 @@ import {
 } from './pico.ts'
 import type { Json, JsonObject, PicoId, Stimulus, View } from './ports.ts'
 import { OWN } from './resident.ts'
+import { eidOf, refusalOf, sentEvent, toldOf } from './sent-event.ts'
 import type { Sources } from './sources.ts'
 import type { VerbArgs, VerbName } from './verb-args.ts'
 
@@ -43,6 +44,8 @@ export interface OwnerAround {
     recent: readonly { at: string; reason: string; from?: string }[]
   }
   readonly logs: (picoId: PicoId | undefined, n: number) => readonly JsonObject[]
+  /** A name for an event that has no id. */
+  readonly eid: () => string
   /** Makes a root pico. */
   readonly newRoot: () => Promise<PicoId>
   /** An invitation behind a short URL, fetched as JSON. */
@@ -227,10 +230,9 @@ export class Owner {
 /** A step's answer, or its refusal as an exception. */
 function unrefused(answer: Json): JsonObject {
   const object = answer !== null && typeof answer === 'object' && !Array.isArray(answer) ? answer : {}
-  const error = object.error as { code?: string; message?: string } | undefined
+  const error = object.error as JsonObject | undefined
   if (error === undefined) return object
-  const { code, message, ...place } = error as JsonObject
-  throw new PicoError(String(code ?? 'engine.fault'), String(message ?? 'refused'), place)
+  throw refusalOf(error)
 }
 
 const channelRecord = (channel: Channel): JsonObject => ({
@@ -401,26 +403,17 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
 
   async event(owner, { pico, domain, type, attrs, id, eci, wait }) {
     const picoId = await owner.resolve(pico)
-    if (eci !== undefined) {
-      const stimulus: Stimulus = {
-        kind: 'event',
-        eci,
-        outside: true,
-        domain,
-        name: type,
-        attrs,
-        ...(id === undefined ? {} : { id, keep: true }),
-      }
-      return unrefused(await owner.engine.submit(picoId, stimulus, wait ? 'applied' : 'accepted'))
-    }
-    const stimulus: Stimulus = {
-      kind: 'command',
-      name: 'event',
-      args: { domain, type, attrs },
-      ...(id === undefined ? {} : { id }),
-    }
-    const answer = unrefused(await owner.engine.submit(picoId, stimulus, wait ? 'applied' : 'accepted'))
-    return wait ? answer : { eid: answer.eid ?? null }
+    const stimulus: Stimulus =
+      eci === undefined
+        ? {
+            kind: 'command',
+            name: 'event',
+            args: { domain, type, attrs },
+            ...(id === undefined ? { eid: owner.around.eid() } : { id, eid: eidOf(picoId, id) }),
+          }
+        : sentEvent({ eci, domain, name: type, attrs, ...defined({ id }) }, owner.around.eid())
+    const answer = await owner.engine.submit(picoId, stimulus, wait ? 'applied' : 'accepted')
+    return toldOf(answer, String(stimulus.eid), wait) as unknown as JsonObject
   },
   async query(owner, { pico, rid, name, args, eci }) {
     const picoId = await owner.resolve(pico)

@@ -117,13 +117,15 @@ export type Stimulus =
   | {
       readonly kind: 'event'
       readonly id?: string
+      /** What answers and logs call it, when its sender must know that before it is applied. */
+      readonly eid?: string
       readonly eci: string
       /** Came by HTTP: family channels are closed to it and the channel's policy applies. */
       readonly outside: boolean
       readonly domain: string
       readonly name: string
       readonly attrs: JsonObject
-      /** Hash of (domain, name, attrs): the same id with another body is refused (`event.conflict`, 422). */
+      /** Hash of (domain, name, attrs, query): the same id with another body is refused (`event.conflict`, 422). */
       readonly bodyHash?: string
       /** Keep the answer 24 h (Idempotency-Key). */
       readonly keep?: boolean
@@ -131,7 +133,14 @@ export type Stimulus =
       readonly query?: { readonly rid: string; readonly name: string }
     }
   | { readonly kind: 'message'; readonly opened: OpenedMessage }
-  | { readonly kind: 'command'; readonly id?: string; readonly name: string; readonly args: JsonObject }
+  | {
+      readonly kind: 'command'
+      readonly id?: string
+      /** As that of an event. */
+      readonly eid?: string
+      readonly name: string
+      readonly args: JsonObject
+    }
   | { readonly kind: 'timer' }
   /** A letter of this pico left, or was given up. */
   | {

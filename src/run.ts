@@ -69,13 +69,13 @@ export class Run {
   destroy = false
   private drawn = 0
 
-  constructor(view: View, given: Given, options: { readOnly?: boolean; queryDepth?: number } = {}) {
+  constructor(view: View, given: Given, options: { readOnly?: boolean; queryDepth?: number; eid?: string } = {}) {
     this.given = given
     this.records = new Records(view)
     this.readOnly = options.readOnly ?? false
     this.queryDepth = options.queryDepth ?? 0
     // A label, not a secret: the public seed is at hand in every run, and drawing costs more than a small rule.
-    this.txnId = uuidOf(given.seed)
+    this.txnId = options.eid ?? uuidOf(given.seed)
   }
 
   get now(): number {
@@ -173,7 +173,8 @@ export class Run {
   }
 }
 
-function uuidOf(bytes: Uint8Array): string {
+/** The UUID form of 16 bytes, which stand for nothing else. */
+export function uuidOf(bytes: Uint8Array): string {
   const h = hex(bytes.subarray(0, 16))
   return `${h.slice(0, 8)}-${h.slice(8, 12)}-4${h.slice(13, 16)}-a${h.slice(17, 20)}-${h.slice(20, 32)}`
 }

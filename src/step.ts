@@ -66,7 +66,7 @@ const HANDLERS: { [K in Stimulus['kind']]: Handler<K> } = {
 
 /** Pure and synchronous; `need` when an effect's answer is missing. Anything thrown is an engine fault. */
 export const step: Step = (view, stimulus, given) => {
-  const run = new Run(view, given)
+  const run = new Run(view, given, 'eid' in stimulus ? { eid: stimulus.eid } : {})
   try {
     return (HANDLERS[stimulus.kind] as Handler<Stimulus['kind']>)(run, stimulus as never)
   } catch (error) {
@@ -162,6 +162,7 @@ const refusal = (code: string, message: string, more: JsonObject = {}): JsonObje
 interface Seen {
   readonly t: number
   readonly b?: string
+  /** src/seen.ts takes it away after a day. */
   readonly a?: Json
 }
 
@@ -170,10 +171,10 @@ function repeated(run: Run, sender: string, id: string, bodyHash: string | undef
   const seen = run.records.get(GROUP.seen(sender), id) as unknown as Seen | undefined
   if (seen === undefined) return undefined
   if (seen.b !== undefined && bodyHash !== undefined && seen.b !== bodyHash)
-    return refusal('event.conflict', 'this Idempotency-Key was used with another body')
+    return refusal('event.conflict', 'this id was used for another request')
   const answer = seen.a as JsonObject | undefined
   if (answer !== undefined && run.now - seen.t <= ANSWER_KEPT_MS) return answer
-  return { eid: id, directives: [], replayed: true }
+  return { eid: run.txnId, directives: [], replayed: true }
 }
 
 function remember(
@@ -210,13 +211,13 @@ function channelEvent(run: Run, stimulus: Extract<Stimulus, { kind: 'event' }>):
   const sender = `eci/${eci}`
   if (id !== undefined) {
     const before = repeated(run, sender, id, bodyHash)
-    if (before !== undefined) return nothing(run, before)
+    if (before !== undefined) return again(run, channel, stimulus, before)
     remember(run, sender, id, bodyHash, undefined)
   }
   if (channel.familyChannelPicoID !== null) noteFamilyEvent(run, channel.familyChannelPicoID, domain, name, attrs)
   raise(run, eci, domain, name, attrs)
   return withRules(run, {}, {}, false, (ended, result) => {
-    const answer: JsonObject = 'error' in result ? result : { eid: ended.txnId, directives: result.directives ?? [] }
+    const answer = eventAnswer(ended, result)
     const full =
       stimulus.query === undefined || 'error' in answer
         ? answer
@@ -224,6 +225,25 @@ function channelEvent(run: Run, stimulus: Extract<Stimulus, { kind: 'event' }>):
     if (id !== undefined && stimulus.keep === true) remember(ended, sender, id, bodyHash, full)
     return full
   })
+}
+
+/** An event that a rule failed at was taken like any other: its answer says what it is called. */
+function eventAnswer(run: Run, result: JsonObject): JsonObject {
+  if ('error' in result) return { ...result, eid: run.txnId }
+  return { eid: run.txnId, directives: result.directives ?? [] }
+}
+
+/** A repetition. Where the answer is no longer kept, a query is answered anew: still the value after the event. */
+function again(
+  run: Run,
+  channel: Channel,
+  { query, attrs }: Extract<Stimulus, { kind: 'event' }>,
+  before: JsonObject,
+): Done {
+  if (query === undefined || before.replayed !== true) return nothing(run, before)
+  return withRules(run, before, {}, true, (ended, result) =>
+    'error' in result ? result : valueAfter(ended, channel, query, attrs),
+  )
 }
 
 /** `/event/…/query/…`: the query sees what the event did. */
@@ -253,8 +273,7 @@ function ownerCommand(run: Run, stimulus: Extract<Stimulus, { kind: 'command' }>
   }
   if ('error' in result) return nothing(run, result)
   return withRules(run, {}, {}, false, (ended, ran) => {
-    const answer =
-      name === 'event' ? ('error' in ran ? ran : { eid: ended.txnId, directives: ran.directives ?? [] }) : result
+    const answer = name === 'event' ? eventAnswer(ended, ran) : result
     if (id !== undefined) remember(ended, 'owner', id, jcsHash({ name, args }), answer)
     return answer
   })

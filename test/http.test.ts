@@ -159,15 +159,10 @@ describe('events', () => {
     expect(shown['x-other']).toBe('yes')
     expect(Object.keys(shown).filter(name => name in secret)).toEqual([])
   })
-  test('hands the Idempotency-Key on with a hash of what was sent, not of the headers', async () => {
-    const sent = (body: string, agentName: string) =>
-      post('/c/ECI/event/d/n', body, 'application/json', { 'idempotency-key': 'k1', 'user-agent': agentName })
-    await sent('{"a":1,"b":2}', 'one')
-    await sent('{"b":2,"a":1}', 'two')
-    await sent('{"a":1,"b":3}', 'one')
-    const [one, two, other] = agent.asked.events
-    expect([one!.id, one!.bodyHash === two!.bodyHash, one!.bodyHash === other!.bodyHash]).toEqual(['k1', true, false])
-    expect((await sent('{}', 'x')).status).toBe(200)
+  test('hands the Idempotency-Key on', async () => {
+    await post('/c/ECI/event/d/n', '{}', 'application/json', { 'idempotency-key': 'k1' })
+    expect(agent.asked.events[0]!.id).toBe('k1')
+    expect((await post('/c/ECI/event/d/n', '{}', 'application/json', { 'idempotency-key': '' })).status).toBe(400)
     expect(
       (await post('/c/ECI/event/d/n', '{}', 'application/json', { 'idempotency-key': 'k'.repeat(256) })).status,
     ).toBe(400)

@@ -3,7 +3,6 @@
 
 import type { Agent, EventResult } from '../agent.ts'
 import { asPicoError, PicoError } from '../errors.ts'
-import { jcsHash } from '../hash.ts'
 import type { Json, JsonObject } from '../ports.ts'
 import { withinDepth } from './limits.ts'
 import { type Asked, json, nothingHere, type Reply, refusal, tooDeep, wrongMethod } from './reply.ts'
@@ -68,8 +67,7 @@ async function event(agent: Agent, asked: Asked, sent: Sent, label = 'none'): Pr
   const body: JsonObject = label === 'none' ? given : { ...given, __eid: label }
   const attrs = { ...body, _headers: shownHeaders(asked) }
   const id = idempotencyKey(asked)
-  if (id === undefined) return agent.event({ ...sent, attrs })
-  return agent.event({ ...sent, attrs, id, bodyHash: jcsHash([sent.domain, sent.name, body]) })
+  return agent.event({ ...sent, attrs, ...(id === undefined ? {} : { id }) })
 }
 
 async function query(agent: Agent, asked: Asked, eci: string, rid: string, name: string): Promise<Reply> {

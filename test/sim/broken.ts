@@ -25,7 +25,7 @@ export const BROKEN: readonly Broken[] = [
       {
         file: 'src/step.ts',
         find: `    const before = repeated(run, sender, id, bodyHash)
-    if (before !== undefined) return nothing(run, before)
+    if (before !== undefined) return again(run, channel, stimulus, before)
     remember(run, sender, id, bodyHash, undefined)`,
         put: `    const numbered = /^(.*)-\\d+$/.exec(id)
     const high = numbered === null ? undefined : run.records.get('high', sender + numbered[1])

@@ -10,6 +10,8 @@ const map = z.custom<JsonObject>(value => value !== null && typeof value === 'ob
   error: 'expected an object',
 })
 const seconds = z.number()
+/** Empty, it would make one of all that a script sends whose variable is not set. */
+const id = z.string().min(1, { error: 'an id has at least one character' })
 
 const nothing = z.strictObject({})
 /** Id, DID, unique name or path of names from the root. */
@@ -42,7 +44,7 @@ const schemas = {
     domain: text,
     type: text,
     attrs: map,
-    id: text.exactOptional(),
+    id: id.exactOptional(),
     eci: text.exactOptional(),
     wait: z.boolean(),
   }),
@@ -67,7 +69,7 @@ const schemas = {
   'pico-event': z.strictObject({ ...onConnection, domain: text, type: text, attrs: map }),
   'pico-query': z.strictObject({ ...onConnection, rid: text, name: text, args: map }),
   ping: z.strictObject(onConnection),
-  'msg.send': z.strictObject({ ...onConnection, text, id: text.exactOptional() }),
+  'msg.send': z.strictObject({ ...onConnection, text, id: id.exactOptional() }),
   'msg.ls': z.strictObject({ ...onPico, connection: text.exactOptional() }),
   'didcomm.send': z.strictObject({ ...onConnection, type: text, body: map, thid: text.exactOptional() }),
   'thread.ls': z.strictObject({ ...onPico, connection: text.exactOptional() }),

@@ -189,7 +189,7 @@ export const VERBS: readonly Verb[] = [
       ...eventName(w.at(1)),
       attrs: pairs(w.rest, o.attrs, '--attrs'),
       wait: o.wait !== false,
-      ...optional({ id: text(o.id), eci: text(o.eci) }),
+      ...optional({ id: id(o.id), eci: text(o.eci) }),
     }),
     show: answer => {
       const { eid, directives } = answer as { eid: string; directives?: Json[] }
@@ -325,7 +325,7 @@ export const VERBS: readonly Verb[] = [
     about: 'send a basic message',
     example: 'msg send lamp ID "hello"',
     options: [['--id <id>', 'send it at most once under this id']],
-    args: (w, o) => ({ ...onConnection(w), text: w.at(2), ...optional({ id: text(o.id) }) }),
+    args: (w, o) => ({ ...onConnection(w), text: w.at(2), ...optional({ id: id(o.id) }) }),
   }),
   verb({
     name: 'msg.ls',
@@ -497,6 +497,11 @@ function seconds(option: Options[string]): number | undefined {
   const number = Number(option)
   if (!Number.isInteger(number) || number < 1) throw new Usage('--expires takes whole seconds')
   return number
+}
+
+function id(option: Options[string]): string | undefined {
+  if (option === '') throw new Usage('--id takes at least one character')
+  return text(option)
 }
 
 function policies(options: Options): { events?: string; queries?: string } {

@@ -274,6 +274,8 @@ describe('exit codes and streams', () => {
     [['query', 'p', 'noslash']],
     [['invite', 'p', '--v1', '--v2']],
     [['invite', 'p', '--expires', 'soon']],
+    [['event', 'p', 'd:t', '--id', '']],
+    [['msg', 'send', 'p', 'c', 'hello', '--id', '']],
     [['channel', 'new', 'p']],
     [['didcomm', 'send', 'p', 'c', 't', 'no json']],
     [['logs', '--n', 'x']],

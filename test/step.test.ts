@@ -285,6 +285,11 @@ describe('an event with an id', () => {
     expect((await ask('both')).a).toBe(before + 1)
   })
 
+  test('is not empty', async () => {
+    expect(await engine.refusal('event', over('', 'count'))).toBe('usage')
+    expect(await engine.refusal('event', { ...over('', 'count'), eci: undefined } as never)).toBe('usage')
+  })
+
   test('that a rule fails at is named by its eid, again too', async () => {
     const [status, eid] = await send('event/test/half', 'fails')
     expect([status, eid]).toEqual([200, expect.stringMatching(UUID)])

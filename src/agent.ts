@@ -73,6 +73,8 @@ export interface Agent {
   verb(name: string, args: JsonObject): Promise<Json>
   /** One envelope, whatever it is. Never throws for what a peer did. */
   receive(envelope: Uint8Array, contentType: string, carrier: Carrier): Promise<Received>
+  /** Throws as `event` when no such channel is here: a look-up, nothing is asked of the pico. */
+  channel(eci: string): void
   /** Throws PicoError: codes of the table in errors.ts; `pico.moved` has place {movedTo: base URL of the target engine},
    *  `pico.frozen` is thrown after the engine held the request for 10 s. */
   event(request: EventRequest): Promise<EventResult>

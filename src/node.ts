@@ -483,10 +483,15 @@ export class Node implements Agent {
     return this.open_ === undefined ? { status: 503, retryAfter: 5 } : this.open_.inbox.receive(envelope, carrier)
   }
 
+  channel(eci: string): PicoId {
+    const picoId = this.opened.engine.lookup(`eci:${eci}`)
+    if (picoId === undefined) throw new PicoError('channel.unknown', 'there is no such channel')
+    return picoId
+  }
+
   async event(request: EventRequest): Promise<EventResult> {
     const { engine } = this.opened
-    const picoId = engine.lookup(`eci:${request.eci}`)
-    if (picoId === undefined) throw new PicoError('channel.unknown', 'there is no such channel')
+    const picoId = this.channel(request.eci)
     const stimulus = sentEvent(request, this.eid())
     const waited = request.wait || request.query !== undefined
     const answer = await engine.submit(picoId, stimulus, waited ? 'applied' : 'accepted')
@@ -499,8 +504,7 @@ export class Node implements Agent {
 
   async query(request: QueryRequest): Promise<Json> {
     const { engine } = this.opened
-    const picoId = engine.lookup(`eci:${request.eci}`)
-    if (picoId === undefined) throw new PicoError('channel.unknown', 'there is no such channel')
+    const picoId = this.channel(request.eci)
     const answer = await engine.query(picoId, { ...request, outside: true, depth: 0 })
     if ('error' in answer) throw refusalOf(answer.error as unknown as JsonObject)
     return answer.value

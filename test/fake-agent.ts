@@ -12,6 +12,8 @@ export interface FakeAgent extends Agent {
     readonly queries: QueryRequest[]
     readonly envelopes: { text: string; contentType: string; live: boolean }[]
   }
+  /** Channels that are not here. */
+  readonly missing: Set<string>
   /** What the next calls do; a PicoError is thrown. */
   answers: {
     verb: Json | PicoError | ((name: string, args: JsonObject) => Json)
@@ -34,6 +36,7 @@ export function fakeAgent(): FakeAgent {
     receive: { status: 202 },
     ready: { ready: true },
   }
+  const missing = new Set<string>()
   const give = <T>(answer: T | PicoError): T => {
     if (answer instanceof PicoError) throw answer
     return answer
@@ -41,6 +44,10 @@ export function fakeAgent(): FakeAgent {
   return {
     asked,
     answers,
+    missing,
+    channel(eci) {
+      if (missing.has(eci)) throw new PicoError('channel.unknown', 'there is no such channel')
+    },
     async verb(name, args) {
       asked.verbs.push({ name, args })
       const answer = give(answers.verb)

@@ -89,6 +89,19 @@ test('bad frames are dropped until the ration is gone', async () => {
   expect(agent.asked.envelopes.length).toBeLessThanOrEqual(6)
 })
 
+test('past the ration good frames of the same address are taken, a bad one ends its line', async () => {
+  agent.receive = async envelope => ({ status: String(envelope) === 'bad' ? 404 : 202 })
+  const [good, bad] = [await open(), await open()]
+  // The ration is that of a second: all of this happens in one.
+  await new Promise(resolve => setTimeout(resolve, 1000 - (Date.now() % 1000) + 5))
+  for (let i = 0; i < 4; i++) bad.send('bad')
+  expect((await once(bad, 'close'))[0]).toBe(1008)
+  agent = fakeAgent()
+  good.send('{"echo":1}')
+  expect(await next(good)).toBe('reply to {"echo":1}')
+  good.close()
+})
+
 test('an upgrade elsewhere is 404', async () => {
   const line = new WebSocket(`${listener.url.replace('http', 'ws')}/c/x`)
   const [error] = await once(line, 'error')

@@ -1,9 +1,10 @@
 // The public listener, route by route and status by status (contract 4), over real sockets.
 
+import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { PicoError } from '../src/errors.ts'
 import { listenPublic } from '../src/transports/http.ts'
 import { STANDARD_LIMITS, withinDepth } from '../src/transports/limits.ts'
@@ -303,6 +304,21 @@ describe('refusals', () => {
       expect(await code(response)).toBe('pico.moved')
     }
   })
+  test('other origins may read them too, also what cannot be decoded and a bug', async () => {
+    agent.query = async () => {
+      throw new TypeError('a bug')
+    }
+    for (const [path, status] of [
+      ['/c/%zz/event/a/b', 400],
+      ['/sky/cloud/%zz/r/f', 400],
+      ['/c/E/query/r/f', 500],
+      ['/c', 404],
+    ] as const) {
+      const response = await go(path)
+      expect([path, response.status, response.headers.get('access-control-allow-origin')]).toEqual([path, status, '*'])
+    }
+    expect((await go('/%zz')).headers.get('access-control-allow-origin')).toBeNull()
+  })
   test('a bug is 500 without its text', async () => {
     agent.query = async () => {
       throw new TypeError('secret detail')
@@ -451,13 +467,67 @@ describe('refused requests are rationed by address', () => {
       expect(new Set(await statuses('/c/E/query/r/f', 20))).toEqual(new Set([200]))
       await new Promise(resolve => setTimeout(resolve, 1000 - (Date.now() % 1000) + 5))
       expect(await statuses('/nothing', 7)).toEqual([404, 404, 404, 404, 404, 429, 429])
-      const held = await fetch(`${own.url}/c/E/query/r/f`)
-      expect([held.status, held.headers.get('retry-after')]).toEqual([429, '1'])
+      const held = await fetch(`${own.url}/nothing`)
+      expect([held.status, held.headers.get('retry-after'), await code(held)]).toEqual([429, '1', 'usage.rate'])
       await new Promise(resolve => setTimeout(resolve, 1000 - (Date.now() % 1000) + 5))
-      expect(await statuses('/c/E/query/r/f', 1)).toEqual([200])
+      expect(await statuses('/nothing', 1)).toEqual([404])
     } finally {
       await own.close(0)
     }
+  })
+
+  describe('and past the ration', () => {
+    let own: Listener
+    const ask = (path: string, init: RequestInit = {}) => fetch(`${own.url}${path}`, init)
+    const send = (path: string, body: string, type: string) =>
+      ask(path, { method: 'POST', body, headers: { 'content-type': type } })
+    beforeEach(async () => {
+      const limits = { ...STANDARD_LIMITS, refused_per_second: 1, envelope_bytes: 1000 }
+      own = await listenPublic({ agent, host: '127.0.0.1', port: 0, limits })
+      // The ration is that of a second: all of a test happens in one.
+      await sleep(1000 - (Date.now() % 1000) + 5)
+      expect((await ask('/nothing')).status).toBe(404)
+      expect((await ask('/nothing')).status).toBe(429)
+    })
+    afterEach(() => own.close(0))
+
+    test('good requests of the same address go through', async () => {
+      expect((await ask('/c/E/query/r/f')).status).toBe(200)
+      expect((await send('/c/E/event-wait/d/n', '{"a":1}', 'application/json')).status).toBe(200)
+      expect((await send('/didcomm', '{}', V1)).status).toBe(202)
+      expect((await ask('/i/abc')).status).toBe(200)
+      agent.answers.ready = { ready: false, reason: 'locked' }
+      expect([(await ask('/status/ready')).status, (await ask('/status/live')).status]).toEqual([503, 200])
+      expect((await ask('/nothing')).status).toBe(429)
+    })
+    test('what would be refused is 429, whatever it is', async () => {
+      agent.answers.receive = { status: 404, refused: true }
+      agent.answers.event = new PicoError('policy.denied', 'no')
+      expect((await send('/didcomm', '{}', V1)).status).toBe(429)
+      expect((await send('/didcomm', '[[', 'text/plain')).status).toBe(429)
+      expect((await ask('/i/missing')).status).toBe(429)
+      const denied = await ask('/c/E/event/d/n')
+      expect([denied.status, denied.headers.get('access-control-allow-origin')]).toEqual([429, '*'])
+    })
+    const firstLine = async (head: string, body: string) => {
+      const sent = connect(own.port, '127.0.0.1')
+      sent.write(`POST ${head} HTTP/1.1\r\nhost: x\r\ncontent-type: ${V1}\r\ncontent-length: 5000000\r\n\r\n${body}`)
+      const [answer] = await once(sent, 'data')
+      sent.destroy()
+      return String(answer).split('\r\n')[0]
+    }
+    test('an unknown ECI is refused before its body has come', async () => {
+      agent.missing.add('E')
+      expect(await firstLine('/c/E/event/d/n', '{')).toContain(' 429 ')
+      expect(await firstLine('/c/E/query/r/f', '')).toContain(' 429 ')
+    })
+    test('no body is read beyond its limit', async () => {
+      expect(await firstLine('/didcomm', 'x'.repeat(2000))).toContain(' 429 ')
+    })
+    test('a refusal behind 202 stays hidden', async () => {
+      agent.answers.receive = { status: 202, refused: true }
+      expect((await send('/didcomm', '{}', V1)).status).toBe(202)
+    })
   })
 })
 

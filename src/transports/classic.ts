@@ -21,15 +21,25 @@ const CREDENTIALS = /^(authorization|proxy-authorization|cookie|idempotency-key|
 const SUFFIX = /\.(html|txt)$/
 const CONTENT_TYPE: Record<string, string> = { html: 'text/html; charset=utf-8', txt: 'text/plain; charset=utf-8' }
 
-/** Answers every `/c/…` and `/sky/…` request, refusals included, with the headers for other origins. */
+/** Is this the target of a `/c/…` or `/sky/…` request? Told from the bare text, so that it holds for what cannot be
+ *  decoded too. */
+export function isClassic(target = ''): boolean {
+  return /^\/(c|sky)([/?]|$)/.test(target)
+}
+
+/** With the headers for other origins, which every answer of these routes has, refusals included. */
+export function withCors(reply: Reply): Reply {
+  return { ...reply, headers: { ...reply.headers, ...CORS } }
+}
+
+/** Answers every `/c/…` and `/sky/…` request, refusals included. */
 export async function classicRoute(agent: Agent, asked: Asked): Promise<Reply> {
   if (asked.method === 'OPTIONS') return { status: 204, headers: PREFLIGHT }
-  const reply = await dispatch(agent, asked).catch((thrown: unknown) => {
+  return dispatch(agent, asked).catch((thrown: unknown) => {
     const error = asPicoError(thrown)
     if (error.code === 'engine.fault') throw thrown
     return refusal(error, asked.target)
   })
-  return { ...reply, headers: { ...reply.headers, ...CORS } }
 }
 
 async function dispatch(agent: Agent, asked: Asked): Promise<Reply> {
@@ -63,6 +73,7 @@ async function dispatch(agent: Agent, asked: Asked): Promise<Reply> {
 type Sent = { eci: string; domain: string; name: string; wait: boolean; query?: { rid: string; name: string } }
 
 async function event(agent: Agent, asked: Asked, sent: Sent, label = 'none'): Promise<EventResult> {
+  if (asked.exhausted) agent.channel(sent.eci)
   const given = await attributes(asked)
   const body: JsonObject = label === 'none' ? given : { ...given, __eid: label }
   const attrs = { ...body, _headers: shownHeaders(asked) }
@@ -71,6 +82,7 @@ async function event(agent: Agent, asked: Asked, sent: Sent, label = 'none'): Pr
 }
 
 async function query(agent: Agent, asked: Asked, eci: string, rid: string, name: string): Promise<Reply> {
+  if (asked.exhausted) agent.channel(eci)
   const args = { ...(await attributes(asked)), _headers: shownHeaders(asked) }
   return answer(name, await agent.query({ eci, rid, name: name.replace(SUFFIX, ''), args }))
 }

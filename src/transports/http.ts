@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Agent, Received } from '../agent.ts'
 import { asPicoError, PicoError } from '../errors.ts'
 import { invitationPage, missingPage, PAGE_POLICY } from '../pages.ts'
-import { classicRoute } from './classic.ts'
+import { classicRoute, isClassic, withCors } from './classic.ts'
 import { type Limits, RefusalMeter, withinDepth } from './limits.ts'
 import { type Listener, listen } from './listen.ts'
 import { type Asked, json, nothingHere, type Reply, refusal, tooDeep, wrongMethod } from './reply.ts'
@@ -24,6 +24,8 @@ export interface PublicOptions {
 
 /** Bytes thrown away after the limit so that a client can read the refusal instead of a reset. */
 const DRAIN_BYTES = 8 * 1024 * 1024
+
+const TOO_MANY = refusal(new PicoError('usage.rate', 'Too many refused requests from this address.'))
 
 const READS = new Set(['GET', 'HEAD'])
 
@@ -58,23 +60,44 @@ export async function listenPublic(options: PublicOptions): Promise<Listener> {
   const base = () => options.baseUrl ?? listener.url
   server.on('request', (request, response) => {
     const address = request.socket.remoteAddress ?? ''
-    const answered = meter.exhausted(address)
-      ? Promise.resolve(refusal(new PicoError('usage.rate', 'Too many refused requests from this address.')))
-      : route(options, base, request).catch((thrown: unknown) => {
-          const error = asPicoError(thrown)
-          if (error.code === 'engine.fault') options.onFault?.(error)
-          return refusal(error, request.url)
-        })
-    void answered.then(reply => {
-      if (reply.refused || (reply.status >= 400 && reply.status < 500 && reply.status !== 429)) meter.refused(address)
-      write(request, response, reply)
+    void answer(options, base, request, meter.exhausted(address)).then(reply => {
+      const said = rationed(meter, address, reply)
+      write(request, response, isClassic(request.url) ? withCors(said) : said)
     })
   })
   return listener
 }
 
-async function route(options: PublicOptions, base: () => string, request: IncomingMessage): Promise<Reply> {
-  const asked = ask(request, options.limits)
+/** What an address that has used up its ration is told. Good requests come from the same address (one behind the same
+ *  NAT, a peer that is also being imitated), and whether a request is good is known only once it was looked at. So all
+ *  are, and what saves the engine is the order: an ECI, an invitation and a recipient key are looked up before anything
+ *  of that request is opened or queued, for such an address even before a body is read; no body is read beyond its
+ *  limit. Deciphering costs only who names a key that is here, and is answered 202 whatever comes of it: a 429 in its
+ *  place would tell the sender what 202 is there to hide. */
+function rationed(meter: RefusalMeter, address: string, reply: Reply): Reply {
+  const refused = reply.refused || (reply.status >= 400 && reply.status < 500 && reply.status !== 429)
+  if (!refused) return reply
+  const over = meter.exhausted(address)
+  meter.refused(address)
+  return over && reply.status >= 400 ? TOO_MANY : reply
+}
+
+async function answer(
+  options: PublicOptions,
+  base: () => string,
+  request: IncomingMessage,
+  exhausted: boolean,
+): Promise<Reply> {
+  try {
+    return await route(options, base, ask(request, options.limits, exhausted))
+  } catch (thrown) {
+    const error = asPicoError(thrown)
+    if (error.code === 'engine.fault') options.onFault?.(error)
+    return refusal(error, request.url)
+  }
+}
+
+async function route(options: PublicOptions, base: () => string, asked: Asked): Promise<Reply> {
   switch (asked.segments[0]) {
     case 'didcomm':
       return inbox(options.agent, asked)
@@ -145,7 +168,7 @@ function status(agent: Agent, asked: Asked): Reply {
   )
 }
 
-function ask(request: IncomingMessage, limits: Limits): Asked {
+function ask(request: IncomingMessage, limits: Limits, exhausted: boolean): Asked {
   const target = request.url ?? '/'
   const [path = '', ...query] = target.split('?')
   let segments: string[]
@@ -162,11 +185,12 @@ function ask(request: IncomingMessage, limits: Limits): Asked {
     headers: request.headers,
     mediaType: (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase(),
     limits,
-    body: limit => readBody(request, limit),
+    exhausted,
+    body: limit => readBody(request, limit, exhausted ? 0 : DRAIN_BYTES),
   }
 }
 
-function readBody(request: IncomingMessage, limit: number): Promise<Uint8Array> {
+function readBody(request: IncomingMessage, limit: number, drain: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
@@ -174,7 +198,7 @@ function readBody(request: IncomingMessage, limit: number): Promise<Uint8Array> 
     request.on('data', (chunk: Buffer) => {
       size += chunk.length
       if (size <= limit) chunks.push(chunk)
-      else if (size > limit + DRAIN_BYTES) tooLarge()
+      else if (size > limit + drain) tooLarge()
     })
     request.on('end', () =>
       size > limit ? tooLarge() : resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)),

@@ -46,7 +46,7 @@ export function withinDepth(json: Uint8Array, levels: number): boolean {
 /** Addresses remembered at a time; an attacker with more of them is a matter for the network in front. */
 const ADDRESSES = 10_000
 
-/** Counts refused requests by address and second. */
+/** Counts refused requests by address and second. Whoever is exhausted is still heard: see `rationed` in http.ts. */
 export class RefusalMeter {
   readonly #perSecond: number
   readonly #now: () => number

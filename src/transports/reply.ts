@@ -29,6 +29,8 @@ export interface Asked {
   /** Media type without parameters, lower case; empty without the header. */
   readonly mediaType: string
   readonly limits: Limits
+  /** Its address has used up its refusals: what can be refused before the body is read should be. */
+  readonly exhausted: boolean
   /** The whole body; throws PicoError `usage.too_large`. */
   body(limit: number): Promise<Uint8Array>
 }

@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Agent } from '../agent.ts'
-import { type Limits, RefusalMeter, withinDepth } from './limits.ts'
+import { type Limits, RefusalMeter } from './limits.ts'
 import type { Listener } from './listen.ts'
 
 /** A peer that answers no ping for this long is gone. */
@@ -43,18 +43,26 @@ function ping(line: WebSocket): void {
   silent.add(line)
 }
 
+/** A bad frame is only dropped and counted; when the second's ration is gone the line that brought it is closed. Good
+ *  frames are taken whatever else the address sends: see `rationed` in http.ts. */
 function serve(line: WebSocket, agent: Agent, limits: Limits, meter: RefusalMeter, address: string): void {
   const reply = (envelope: Uint8Array) => {
     if (line.readyState !== line.OPEN) return false
     line.send(envelope)
     return true
   }
+  // Frames that came behind the one a line was closed for are not looked at; the peer sends them again.
+  let cut = false
+  const refuse = () => {
+    meter.refused(address)
+    cut = meter.exhausted(address)
+    if (cut) line.close(CLOSE.refused)
+  }
   const take = async (frame: Uint8Array) => {
-    if (meter.exhausted(address)) return line.close(CLOSE.later)
-    if (!withinDepth(frame, limits.json_depth)) return refuse(line, meter, address)
+    if (cut) return
     const received = await agent.receive(frame, '', { live: true, reply })
     if (received.status === 503) return line.close(CLOSE.later)
-    if (received.status >= 400) return refuse(line, meter, address)
+    if (received.status >= 400) return refuse()
     if (received.refused) meter.refused(address)
     if (received.body === undefined) return
     const out = reply(received.body)
@@ -72,12 +80,6 @@ function serve(line: WebSocket, agent: Agent, limits: Limits, meter: RefusalMete
   })
   line.on('pong', () => silent.delete(line))
   line.on('error', () => line.terminate())
-}
-
-/** Counted, and the line is closed when the second's ration is gone; a single bad frame is only dropped. */
-function refuse(line: WebSocket, meter: RefusalMeter, address: string): void {
-  meter.refused(address)
-  if (meter.exhausted(address)) line.close(CLOSE.refused)
 }
 
 function bytesOf(data: Buffer | ArrayBuffer | Buffer[]): Uint8Array {

@@ -355,6 +355,7 @@ export class Machine implements Server {
       headers: request.headers,
       mediaType: request.headers['content-type'] ?? '',
       limits: LIMITS,
+      exhausted: false,
       body: async () => Buffer.from(request.body ?? ''),
     }
     const reply = await Promise.race([classicRoute(node as Agent, asked), life.ended])

@@ -319,6 +319,15 @@ describe('refusals', () => {
     }
     expect((await go('/%zz')).headers.get('access-control-allow-origin')).toBeNull()
   })
+  test('say in Retry-After, and only there, when to come again', async () => {
+    agent.answers.query = new PicoError('pico.frozen', 'because', { retryAfter_s: 7 })
+    const response = await go('/c/E/query/r/f')
+    expect([response.status, response.headers.get('retry-after'), await response.json()]).toEqual([
+      503,
+      '7',
+      { error: { code: 'pico.frozen', message: 'because' } },
+    ])
+  })
   test('a bug is 500 without its text', async () => {
     agent.query = async () => {
       throw new TypeError('secret detail')

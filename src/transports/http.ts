@@ -133,7 +133,7 @@ async function inbox(agent: Agent, asked: Asked): Promise<Reply> {
     }
   const row = RECEIVED[received.status]
   if (row === undefined) return { ...refused, status: 202 }
-  const place = received.retryAfter === undefined ? undefined : { retryAfter: received.retryAfter }
+  const place = received.retryAfter === undefined ? undefined : { retryAfter_s: received.retryAfter }
   return { ...refusal(new PicoError(row[0], row[1], place)), status: received.status }
 }
 

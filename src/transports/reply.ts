@@ -46,9 +46,9 @@ export function json(status: number, value: Json, headers: Reply['headers'] = {}
 /** `{error: {code, message, …place}}` with the status of its row; `target` is the path a moved pico has elsewhere too. */
 export function refusal(error: PicoError, target = '/'): Reply {
   const row = errorRow(error.code)
-  const { retryAfter, allow, ...shown } = error.toJSON()
+  const { retryAfter_s, allow, ...shown } = error.toJSON()
   const headers: Record<string, string> = {}
-  if (row.retry || row.http === 429) headers['retry-after'] = String(retryAfter ?? 1)
+  if (row.retry || row.http === 429) headers['retry-after'] = String(retryAfter_s ?? 1)
   if (Array.isArray(allow)) headers.allow = allow.join(', ')
   const movedTo = error.code === 'pico.moved' ? shown.movedTo : undefined
   if (typeof movedTo === 'string') headers.location = `${movedTo.replace(/\/$/, '')}${target}`

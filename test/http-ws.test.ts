@@ -102,6 +102,24 @@ test('past the ration good frames of the same address are taken, a bad one ends 
   good.close()
 })
 
+test('what a peer does not read is given back beyond one envelope', async () => {
+  const line = await open()
+  const outcomes: boolean[] = []
+  const done = new Promise<void>(resolve => {
+    agent.receive = async (_, __, { reply }) => {
+      // More than the buffers of two sockets hold.
+      for (let i = 0; i < 100_000 && outcomes.at(-1) !== false; i++) outcomes.push(reply?.(Buffer.alloc(1000)) ?? true)
+      resolve()
+      return { status: 202 }
+    }
+  })
+  line.pause()
+  line.send('{}')
+  await done
+  expect(outcomes.at(-1)).toBe(false)
+  line.terminate()
+})
+
 test('an upgrade elsewhere is 404', async () => {
   const line = new WebSocket(`${listener.url.replace('http', 'ws')}/c/x`)
   const [error] = await once(line, 'error')

@@ -47,7 +47,8 @@ function ping(line: WebSocket): void {
  *  frames are taken whatever else the address sends: see `rationed` in http.ts. */
 function serve(line: WebSocket, agent: Agent, limits: Limits, meter: RefusalMeter, address: string): void {
   const reply = (envelope: Uint8Array) => {
-    if (line.readyState !== line.OPEN) return false
+    // Who does not read gets no more than one envelope's worth of memory; the outbox has the rest.
+    if (line.readyState !== line.OPEN || line.bufferedAmount > limits.envelope_bytes) return false
     line.send(envelope)
     return true
   }

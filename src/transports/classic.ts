@@ -132,7 +132,7 @@ function redirectTarget(text: string): string[] {
 
 /** Query string and body, the body wins; a name given twice makes a list. */
 async function attributes(asked: Asked): Promise<JsonObject> {
-  const fromQuery = fromPairs(asked.query)
+  const fromQuery = fromPairs(asked.query())
   const body = await asked.body(asked.limits.event_bytes)
   if (body.length === 0) return fromQuery
   const type = asked.mediaType

@@ -181,7 +181,7 @@ function ask(request: IncomingMessage, limits: Limits, exhausted: boolean): Aske
     method: request.method ?? 'GET',
     segments,
     target,
-    query: new URLSearchParams(query.join('?')),
+    query: () => new URLSearchParams(query.join('?')),
     headers: request.headers,
     mediaType: (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase(),
     limits,

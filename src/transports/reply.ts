@@ -24,7 +24,8 @@ export interface Asked {
   readonly segments: readonly string[]
   /** Path and query as they came, for redirects. */
   readonly target: string
-  readonly query: URLSearchParams
+  /** Parsed when asked for: most routes have none. */
+  query(): URLSearchParams
   readonly headers: IncomingHttpHeaders
   /** Media type without parameters, lower case; empty without the header. */
   readonly mediaType: string

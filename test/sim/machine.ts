@@ -351,7 +351,7 @@ export class Machine implements Server {
       method: request.method,
       segments,
       target: `${url.pathname}${url.search}`,
-      query: url.searchParams,
+      query: () => url.searchParams,
       headers: request.headers,
       mediaType: request.headers['content-type'] ?? '',
       limits: LIMITS,

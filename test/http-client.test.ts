@@ -235,6 +235,25 @@ describe('with a server on loopback', () => {
     })
     client.close()
   })
+  test('one deadline holds for all redirects', async () => {
+    const slow = await serve((request, response) => {
+      const turn = Number(request.url?.slice(1))
+      setTimeout(() => response.writeHead(turn < 3 ? 307 : 200, { location: `/${turn + 1}` }).end(), 100)
+    })
+    const client = createClient(local, 1000)
+    expect(await client.request(get(`${slow}/0`, true))).toMatchObject({ status_code: 200 })
+    expect(await client.request(get(`${slow}/0`, true), false, 250)).toEqual({
+      status_code: 0,
+      status_line: 'ETIMEDOUT',
+    })
+    client.close()
+  })
+  test('a body that does not come is no answer', async () => {
+    const silent = await serve((_, response) => void response.writeHead(200).write('the beginning'))
+    const client = createClient(local, 1000)
+    expect(await client.request(get(silent), false, 100)).toEqual({ status_code: 0, status_line: 'ETIMEDOUT' })
+    client.close()
+  })
   test('more than 5 MB is too much', async () => {
     const big = await serve((_, response) => response.end(Buffer.alloc(5_000_001)))
     const client = createClient(local, 1000)

@@ -25,9 +25,10 @@ export interface HttpClient {
   /**
    * A ruleset's request: 10 s, 5 MB, at most 3 redirects when it follows them. The answer is what `http:*` gives:
    * `{content, content_type, content_length, headers, status_code, status_line}`; without one
-   * `{status_code: 0, status_line: CODE}`. `owner`: the owner's own words, which may name any address.
+   * `{status_code: 0, status_line: CODE}`. `owner`: the owner's own words, which may name any address. `ms`: redirects
+   * included.
    */
-  request(request: HttpRequest, owner?: boolean): Promise<JsonObject>
+  request(request: HttpRequest, owner?: boolean, ms?: number): Promise<JsonObject>
   /** The same check for other kinds of socket. */
   readonly lookup: LookupFunction
   close(): void
@@ -48,7 +49,8 @@ interface Exchange {
 }
 
 interface Limits {
-  readonly ms: number
+  /** One for the exchange and all its redirects. */
+  readonly deadline: AbortSignal
   readonly bytes: number
   /** Repeat once when a kept socket was reset before any answer. */
   readonly repeat: boolean
@@ -82,7 +84,7 @@ export function createClient(reach: Reach, envelopeBytes: number, resolve: Looku
   return {
     lookup,
     post: (url, envelope, contentType) => post(guarded, envelopeBytes, url, envelope, contentType),
-    request: (request, owner = false) => rulesetRequest(owner ? open : guarded, request),
+    request: (request, owner = false, ms = REQUEST_MS) => rulesetRequest(owner ? open : guarded, request, ms),
     close() {
       agents['http:'].destroy()
       agents['https:'].destroy()
@@ -112,7 +114,7 @@ async function post(
       headers: { 'content-type': contentType },
       body: envelope,
     }
-    const limits = { ms: POST_MS, bytes, repeat: true }
+    const limits = { deadline: AbortSignal.timeout(POST_MS), bytes, repeat: true }
     for (let turn = 0; ; turn++) {
       const got = await perform(line, exchange, limits)
       const moved = got.status === 307 || got.status === 308 ? got.headers.location : undefined
@@ -134,12 +136,12 @@ function posted(got: Got): Posted {
   }
 }
 
-async function rulesetRequest(line: Line, request: HttpRequest): Promise<JsonObject> {
+async function rulesetRequest(line: Line, request: HttpRequest, ms: number): Promise<JsonObject> {
   try {
     const body = request.body === undefined ? {} : { body: request.body }
     let exchange: Exchange = { method: request.method, url: httpUrl(request.url), headers: request.headers, ...body }
     const limits = {
-      ms: REQUEST_MS,
+      deadline: AbortSignal.timeout(ms),
       bytes: CONTENT_BYTES,
       repeat: request.method === 'GET' || request.method === 'HEAD',
     }
@@ -183,17 +185,16 @@ function redirected(exchange: Exchange, status: number, url: URL): Exchange {
 }
 
 async function perform(line: Line, exchange: Exchange, limits: Limits): Promise<Got> {
-  const deadline = AbortSignal.timeout(limits.ms)
   try {
-    return await once(line, exchange, limits.bytes, deadline, false)
+    return await once(line, exchange, limits, false)
   } catch (error) {
     if (!limits.repeat || !(error instanceof NoAnswer) || !error.reusedSocket) throw error
-    return once(line, exchange, limits.bytes, deadline, true)
+    return once(line, exchange, limits, true)
   }
 }
 
 /** `fresh`: not a socket that was kept. */
-function once(line: Line, exchange: Exchange, bytes: number, deadline: AbortSignal, fresh: boolean): Promise<Got> {
+function once(line: Line, exchange: Exchange, { bytes, deadline }: Limits, fresh: boolean): Promise<Got> {
   return new Promise((resolve, reject) => {
     line.check(exchange.url)
     const secure = exchange.url.protocol === 'https:'

@@ -150,19 +150,7 @@ export class Node implements Agent {
   private async run(vault: Vault): Promise<void> {
     const { parts } = this
     const table: Table = { get: name => engine.named(name), put: (name, value) => engine.setNamed(name, value) }
-    const fetchText = async (url: string, owner: boolean) => {
-      const answer = await parts.client.request(
-        { method: 'GET', url, headers: { accept: 'text/plain, */*' }, followRedirect: true },
-        owner,
-      )
-      if (answer.status_code !== 200)
-        throw new PicoError(
-          'ruleset.unreachable',
-          `${url} answered ${String(answer.status_code)} ${String(answer.status_line)}`,
-        )
-      return String(answer.content ?? '')
-    }
-    const sources = new Sources(table, fetchText, parts.builtins)
+    const sources = new Sources(table, (url, owner) => this.fetchRuleset(engine, url, owner), parts.builtins)
     const outbox = new Outbox({
       engine: () => engine,
       keyrings: this.keyrings,
@@ -452,6 +440,19 @@ export class Node implements Agent {
       this.lines.delete(`${picoId}/${connectionId}`)
       return false
     }
+  }
+
+  private async fetchRuleset(engine: Engine, url: string, owner: boolean): Promise<string> {
+    // Ends before the effect does: its end could not say what it had waited for.
+    const ms = engine.limits.effect_ms * 0.8
+    const request = { method: 'GET', url, headers: { accept: 'text/plain, */*' }, followRedirect: true }
+    const { status_code, status_line, content } = await this.parts.client.request(request, owner, ms)
+    if (status_code === 200) return String(content ?? '')
+    const why =
+      status_code === 0
+        ? `cannot be fetched (${String(status_line)})`
+        : `answered ${String(status_code)} ${String(status_line)}`
+    throw new PicoError('ruleset.unreachable', `${url} ${why}`)
   }
 
   private async fetchInvitation(url: string): Promise<Json> {

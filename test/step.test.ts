@@ -1,6 +1,8 @@
 // What rules may rely on: one commit per step, a fault that keeps nothing, queries that change nothing, large maps by
 // entry, schedules, channels, children (DESIGN 4; krl-readings).
 
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Stimulus } from '../src/ports.ts'
 import { LabEngine, logged, served, unserve, until } from './lab.ts'
@@ -416,6 +418,27 @@ describe('rulesets', () => {
     const refused = await engine.verb('ruleset.install', { pico: 'lab', url }).catch(error => error)
     expect(refused.code).toBe('ruleset.missing')
     expect(refused.message).toMatch(/not installed.*not known.*test\.nowhere\.krl/)
+  })
+
+  test('that do not come are named by their URL, also when their server says nothing more', async () => {
+    const silent = createServer((_, response) => void response.writeHead(200).flushHeaders())
+    await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/silent.krl`
+    const hasty = await LabEngine.start({ limits: { effect_ms: 500 } })
+    try {
+      await hasty.pico('lab')
+      const refused = (from: string) =>
+        hasty.verb('ruleset.install', { pico: 'lab', url: from }).catch((error: unknown) => error)
+      const message = expect.stringContaining(`${url} cannot be fetched (ETIMEDOUT)`)
+      expect(await refused(url)).toMatchObject({ code: 'ruleset.unreachable', message })
+      const nobody = 'http://127.0.0.1:1/x.krl'
+      const none = expect.stringContaining(`${nobody} cannot be fetched (ECONNREFUSED)`)
+      expect(await refused(nobody)).toMatchObject({ code: 'ruleset.unreachable', message: none })
+    } finally {
+      await hasty.close()
+      silent.closeAllConnections()
+      silent.close()
+    }
   })
 
   test('are logged when they select', async () => {

@@ -15,7 +15,7 @@ import express, {
 import type { Agent } from './agent.ts'
 import { asPicoError, errorRow, PicoError } from './errors.ts'
 import type { JsonObject } from './ports.ts'
-import { closeServer, type Listener, listen } from './transports/listen.ts'
+import { bound, closeServer, type Listener, listen } from './transports/listen.ts'
 
 export interface AdminOptions {
   readonly agent: Agent
@@ -49,11 +49,12 @@ const BACKLOG_BYTES = 1_048_576
 export async function listenAdmin(options: AdminOptions): Promise<AdminListener> {
   const tokens = new Tokens()
   const web = createServer()
-  const listener = await listen(web, '127.0.0.1', options.port, 'PORT=0 PICOMESH_ADMIN_PORT=0 npm start')
+  const remedy = 'PORT=0 PICOMESH_ADMIN_PORT=0 npm start'
+  const listener = await listen(web, '127.0.0.1', options.port, remedy, options.onFault)
   const link = () => `${listener.url}/#token=${tokens.issue()}`
   web.on('request', webApp(options, listener, tokens))
   const local = createServer(localApp(options, tokens, link))
-  await listenLocal(local, options.socket)
+  await listenLocal(local, options)
   return { url: listener.url, link, close: grace_ms => closeBoth(listener, local, options.socket, grace_ms) }
 }
 
@@ -231,13 +232,10 @@ function fromParser(thrown: unknown): PicoError | undefined {
   return undefined
 }
 
-async function listenLocal(server: Server, socket: string): Promise<void> {
+async function listenLocal(server: Server, { socket, onFault }: AdminOptions): Promise<void> {
   // Left by an engine that was killed: the store's lock says that none runs.
   await rm(socket, { force: true })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(socket, resolve)
-  })
+  await bound(server, { path: socket }, onFault)
   await chmod(socket, 0o600)
   // `logs -f` and long moves stay open.
   server.requestTimeout = 0

@@ -437,6 +437,23 @@ describe('the connection', () => {
     const again = listenPublic({ agent, host: '127.0.0.1', port: listener.port, limits: STANDARD_LIMITS })
     await expect(again).rejects.toMatchObject({ code: 'port.taken', message: expect.stringContaining('PORT=0') })
   })
+  test('that cannot be accepted is reported once, and the others go on', async () => {
+    const faults: string[] = []
+    const own = await listenPublic({
+      agent,
+      host: '127.0.0.1',
+      port: 0,
+      limits: STANDARD_LIMITS,
+      onFault: error => faults.push(`${error.code} ${error.message}`),
+    })
+    try {
+      for (let i = 0; i < 3; i++) own.server.emit('error', Object.assign(new Error('accept'), { code: 'EMFILE' }))
+      expect(faults).toEqual(['transport.refused A connection could not be accepted: EMFILE'])
+      expect((await fetch(`${own.url}/status/live`)).status).toBe(200)
+    } finally {
+      await own.close(0)
+    }
+  })
   test('closing lets a request in hand finish', async () => {
     let release = (_: string) => {}
     const slow = fakeAgent()

@@ -56,7 +56,8 @@ export async function listenPublic(options: PublicOptions): Promise<Listener> {
         : '400 Bad Request'
     if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
   })
-  const listener = await listen(server, options.host, options.port, 'PORT=0 PICOMESH_ADMIN_PORT=0 npm start')
+  const remedy = 'PORT=0 PICOMESH_ADMIN_PORT=0 npm start'
+  const listener = await listen(server, options.host, options.port, remedy, options.onFault)
   const base = () => options.baseUrl ?? listener.url
   server.on('request', (request, response) => {
     const address = request.socket.remoteAddress ?? ''

@@ -309,9 +309,12 @@ export class Engine {
     return registered?.status === 'retired' && registered.tombstone?.movedTo === undefined
   }
 
-  private moved(picoId: PicoId): PicoError {
-    if (this.leaving(picoId)) return new PicoError('pico.frozen', 'The pico is moving; try again.', { retryAfter_s: 1 })
-    return new PicoError('pico.moved', 'The pico lives on another engine now.', this.registry.get(picoId)?.tombstone)
+  /** What who asks for a retired pico is told: where to go, nothing else of what the move left. */
+  moved(picoId: PicoId): PicoError {
+    const movedTo = this.registry.get(picoId)?.tombstone?.movedTo
+    if (movedTo === undefined)
+      return new PicoError('pico.frozen', 'The pico is moving; try again.', { retryAfter_s: 1 })
+    return new PicoError('pico.moved', 'The pico lives on another engine now.', { movedTo })
   }
 
   /** What leads to a peer that has just been heard is tried at once: letters of that lane need not wait out their pause. */

@@ -2,6 +2,7 @@
 // the same DIDs and connections, whoever dies at whatever stage.
 
 import { afterEach, describe, expect, test } from '@jest/globals'
+import type { PicoError } from '../src/errors.ts'
 import type { Json, JsonObject } from '../src/ports.ts'
 import { connected, type Home, heard, Net, type Pair, pause, Talk, until, verb } from './move-net.ts'
 
@@ -113,7 +114,8 @@ describe('a move', () => {
     expect(held).toBe('pico.moved')
     await running
     const refused = a.node.event({ eci: String(eci), domain: 'test', name: 'moved', attrs: {}, wait: true })
-    await expect(refused).rejects.toMatchObject({ code: 'pico.moved', place: { movedTo: c.url } })
+    const error = await refused.catch((thrown: PicoError) => thrown.toJSON())
+    expect(error).toEqual({ code: 'pico.moved', message: expect.any(String), movedTo: c.url })
     expect(
       await code(
         a.node.engine.query(pair.p, { outside: false, rid: 'io.picolabs.wrangler', name: 'name', args: {}, depth: 0 }),

@@ -80,7 +80,7 @@ export interface Agent {
   event(request: EventRequest): Promise<EventResult>
   /** Throws as `event`. */
   query(request: QueryRequest): Promise<Json>
-  /** Undefined when there is none of that id. */
+  /** Undefined when there is none of that id; throws as `event` when its pico moved. */
   invitation(id: string): Promise<InvitationView | undefined>
   ready(): { readonly ready: boolean; readonly reason?: string }
   /** Live stream for the console and `logs -f`: `{kind: 'log', at, picoId, level, code, message, …}` and, for redrawing,

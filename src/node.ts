@@ -56,6 +56,7 @@ export interface NodeParts {
 
 const LOGS_KEPT = 20_000
 const ANSWERS_KEPT = 1_000
+const LOOK_MS = 50
 const KINDS: readonly (readonly [group: string, kind: string])[] = [
   [GROUP.pico, 'pico'],
   [GROUP.child, 'pico'],
@@ -515,6 +516,7 @@ export class Node implements Agent {
     const { engine } = this.opened
     const picoId = engine.lookup(`inv:${id}`)
     if (picoId === undefined) return undefined
+    if (engine.registered(picoId)?.status === 'retired') throw await this.whereTo(engine, picoId)
     const thread = await engine.read(picoId, view => readThread(view, id))
     const data = thread?.data as JsonObject | undefined
     if (thread === undefined || data?.invitation === undefined) return undefined
@@ -529,6 +531,16 @@ export class Node implements Agent {
       state: thread.state === 'await-response' ? (expired ? 'expired' : 'open') : 'used',
       ...(typeof goal === 'string' ? { goal } : {}),
     }
+  }
+
+  /** Where the pico of this retired copy lives: only there is it known whether an invitation is still open. Waits as for
+   *  a frozen pico until the target says that it is active. */
+  private async whereTo(engine: Engine, picoId: PicoId): Promise<PicoError> {
+    const { clock } = this.parts
+    const ends = clock.now() + engine.limits.frozen_ms
+    while (engine.moved(picoId).code === 'pico.frozen' && clock.now() < ends)
+      await new Promise<void>(resolve => clock.wake(clock.now() + LOOK_MS, resolve))
+    return engine.moved(picoId)
   }
 
   async verb(name: string, args: JsonObject): Promise<Json> {

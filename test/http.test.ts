@@ -390,6 +390,15 @@ describe('/i/{id}', () => {
     expect(page).not.toMatch(/<script|src=|<link|url\(/)
     expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
   })
+  test('of a pico that moved: 308 to the same path there, in both forms', async () => {
+    agent.invitation = async () => {
+      throw new PicoError('pico.moved', 'elsewhere', { movedTo: 'https://b.example' })
+    }
+    for (const headers of [{}, browser]) {
+      const response = await go('/i/abc', { headers })
+      expect([response.status, response.headers.get('location')]).toEqual([308, 'https://b.example/i/abc'])
+    }
+  })
   test('missing 404, used and expired 410, in both forms', async () => {
     for (const [id, status] of [
       ['missing', 404],

@@ -130,6 +130,22 @@ describe('a move', () => {
     expect(answered.directives).toEqual([])
   })
 
+  test('its invitations are where it is', async () => {
+    const { a, c, pair } = await three()
+    const invite = { pico: pair.p, version: 'v1', multi: false, approve: false }
+    const { invitation, shortUrl } = await verb(a, 'invite', invite)
+    const id = String(shortUrl).split('/i/')[1] as string
+    const running = verb(a, 'move.run', { pico: pair.p, ticket: await ticketOf(c) })
+    await until(() => statusAt(a, pair.p) === 'retired')
+    expect(await code(a.node.invitation(id))).toBe('pico.moved')
+    await running
+    await expect(a.node.invitation(id)).rejects.toMatchObject({ code: 'pico.moved', place: { movedTo: c.url } })
+    expect(await c.node.invitation(id)).toMatchObject({ invitation, state: 'open' })
+    net.kill(a)
+    await net.start(a)
+    await expect(a.node.invitation(id)).rejects.toMatchObject({ code: 'pico.moved', place: { movedTo: c.url } })
+  })
+
   test('a peer that knows only the old address is served by the tombstone, byte for byte', async () => {
     const { a, b, c, pair } = await three()
     await b.node.engine.read(pair.q, view => view.get('conn', pair.qConnection))

@@ -2,10 +2,10 @@
 // (contract 2). The store's own lock is what keeps a second writer out; this file says it in a sentence beforehand.
 
 import { createHash } from 'node:crypto'
-import { chmod, lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { PicoError } from './errors.ts'
 
 /** Layout of the home; a home of a higher number is refused. */
@@ -27,10 +27,10 @@ export interface EngineFile {
 }
 
 /**
- * Makes the folder if needed and closes it to others. Throws PicoError `store.unavailable` (not a folder, not ours),
- * `home.version` (written by a newer version), `store.locked` (a live engine): nothing is changed then.
+ * May an engine start here? Changes nothing. Throws PicoError `store.unavailable` (not a folder, damaged),
+ * `home.version` (written by a newer version), `store.locked` (a live engine).
  */
-export async function prepareHome(home: string): Promise<void> {
+export async function checkHome(home: string): Promise<void> {
   const found = await lstat(home).catch(absent)
   if (found && !found.isDirectory() && !found.isSymbolicLink())
     throw new PicoError('store.unavailable', `${home} is not a folder`)
@@ -43,10 +43,15 @@ export async function prepareHome(home: string): Promise<void> {
       'store.locked',
       `${home} is in use by the engine with process id ${live.pid} (${live.publicUrl})`,
     )
+}
+
+/** Makes the folder if needed and closes it to others. Throws as `checkHome`: nothing is changed then. */
+export async function prepareHome(home: string): Promise<void> {
+  await checkHome(home)
   try {
     await mkdir(home, { recursive: true, mode: 0o700 })
     await chmod(home, 0o700)
-    if (format === undefined)
+    if ((await homeFormat(home)) === undefined)
       await writePrivate(join(home, 'home.json'), `${JSON.stringify({ format: HOME_FORMAT })}\n`)
   } catch (error) {
     throw new PicoError(
@@ -61,7 +66,18 @@ export async function writePrivate(path: string, content: string | Uint8Array): 
   const draft = `${path}.${process.pid}.new`
   await rm(draft, { force: true })
   await writeFile(draft, content, { mode: 0o600, flag: 'wx', flush: true })
-  await rename(draft, path)
+  await renameSynced(draft, path)
+}
+
+/** Puts a file in another's place for good: the folder's entry is on disk when this resolves. */
+export async function renameSynced(from: string, to: string): Promise<void> {
+  await rename(from, to)
+  const folder = await open(dirname(to), 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
 }
 
 export async function writeEngineFile(home: string, file: EngineFile): Promise<void> {

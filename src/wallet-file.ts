@@ -2,7 +2,7 @@
 // is resumable at every write: the new file is written beside the old one, all wrapped keys change in one batch of the
 // store together with the generation they belong to, then the new file takes the old one's place.
 
-import { readFile, rename, rm } from 'node:fs/promises'
+import { access, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { base64url, fromBase64url } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
@@ -18,7 +18,7 @@ import {
   wrapMaster,
 } from '../wallet/vault.ts'
 import { PicoError } from './errors.ts'
-import { writePrivate } from './home.ts'
+import { renameSynced, writePrivate } from './home.ts'
 import type { Store } from './ports.ts'
 import { endOf, PREFIX, picoOfKey } from './stores/keys.ts'
 
@@ -46,16 +46,36 @@ async function readWallet(file: string): Promise<WalletFile | undefined> {
   })
   if (text === undefined) return undefined
   try {
-    return JSON.parse(text) as WalletFile
+    const wallet = JSON.parse(text) as WalletFile
+    if (typeof wallet.header.kdf === 'string' && typeof wallet.engineKeys === 'string') return wallet
   } catch {
-    throw new PicoError('wallet.damaged', `${file} is damaged: restore it from a copy of the home`)
+    // Falls through to the one refusal for a file that says nothing.
   }
+  throw new PicoError('wallet.damaged', `${file} is damaged: restore it from a copy of the home`)
+}
+
+/** The key file that lies in the home itself. */
+export const ownKeyFile = (home: string): string => join(home, 'key')
+
+/** Is this home still without wallet and records? Only then may a start make a key. */
+export async function isUnused(home: string): Promise<boolean> {
+  const there = (name: string) =>
+    access(join(home, name)).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
+    )
+  return !(await there('wallet.json')) && !(await there('db'))
 }
 
 /** Reads a key file, or makes it (0600) when it is not there. Throws PicoError `wallet.key_file`. */
 export async function keyFile(file: string, make: boolean): Promise<Secret> {
   const found = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' && make) return undefined
+    if (error.code === 'ENOENT')
+      throw new PicoError(
+        'wallet.key_file',
+        `${file} is missing: the wallet opens only with the key file it was made with`,
+      )
     throw new PicoError('wallet.key_file', `${file} cannot be read (${error.code ?? 'failed'})`)
   })
   if (found !== undefined) {
@@ -80,16 +100,25 @@ export async function walletFacts(home: string): Promise<WalletFacts | undefined
 /** Opens the wallet of a home, or makes it. The store must be open: it says which generation its keys are of. */
 export async function openWallet(home: string, store: Store, secret: Secret, now: number): Promise<Vault> {
   const current = await readWallet(path(home))
+  const stored = store.get(GENERATION)
+  if (current === undefined && stored !== undefined)
+    throw new PicoError('wallet.damaged', `${path(home)} is missing: restore it from a copy of the home`)
   if (current === undefined) return make(home, store, secret, now)
   const next = await readWallet(path(home, true))
-  const stored = store.get(GENERATION)
   const generation = stored === undefined ? current.generation : Number(Buffer.from(stored).toString())
   if (next !== undefined && next.generation === generation) {
-    await rename(path(home, true), path(home))
+    await renameSynced(path(home, true), path(home))
     return open(next, secret)
   }
   if (next !== undefined) await rm(path(home, true), { force: true })
-  return open(current, secret)
+  const vault = await open(current, secret)
+  // The power went between the two writes of `make`.
+  if (stored === undefined) await writeGeneration(store, generation)
+  return vault
+}
+
+function writeGeneration(store: Store, generation: number): Promise<void> {
+  return store.write([{ key: GENERATION, value: Buffer.from(String(generation)) }], true)
 }
 
 async function make(home: string, store: Store, secret: Secret, now: number): Promise<Vault> {
@@ -101,8 +130,9 @@ async function make(home: string, store: Store, secret: Secret, now: number): Pr
     engineKeys: base64url(newEngineKeys(cryptoNode, master)),
     rekeyedAt: new Date(now).toISOString(),
   }
-  await store.write([{ key: GENERATION, value: Buffer.from('1') }], true)
+  // In this order: a store that knows its generation never stands without its wallet.
   await writePrivate(path(home), `${JSON.stringify(wallet, null, 2)}\n`)
+  await writeGeneration(store, wallet.generation)
   return open(wallet, secret)
 }
 
@@ -141,7 +171,17 @@ export async function rekey(home: string, store: Store, vault: Vault, secret: Se
     return { key, value: wrapped }
   })
   await store.write([...writes, { key: GENERATION, value: Buffer.from(String(next.generation)) }], true)
-  await rename(path(home, true), path(home))
+  await renameSynced(path(home, true), path(home))
+  await dropOldKey(home, secret)
   await store.compact(start, endOf(start))
   return open(next, secret)
+}
+
+/** The home's own key file goes when the wallet is wrapped otherwise: it opens nothing here any more, but old copies. */
+async function dropOldKey(home: string, secret: Secret): Promise<void> {
+  const file = ownKeyFile(home)
+  const found = await keyFile(file, false).catch(() => undefined)
+  if (found === undefined || !('keyFile' in found)) return
+  const holds = 'keyFile' in secret && Buffer.from(found.keyFile).equals(secret.keyFile)
+  if (!holds) await rm(file, { force: true })
 }

@@ -1,13 +1,13 @@
 // The wallet beside the store: key files, and a rekey that the power may end at every write (DESIGN 4, Sealing).
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { Store, Write } from '../src/ports.ts'
 import { keysKey } from '../src/stores/keys.ts'
 import { MemoryStore } from '../src/stores/memory.ts'
-import { keyFile, openWallet, rekey } from '../src/wallet-file.ts'
+import { isUnused, keyFile, openWallet, ownKeyFile, rekey } from '../src/wallet-file.ts'
 import type { Secret, Vault } from '../wallet/vault.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'picomesh-wallet-'))
@@ -115,8 +115,46 @@ describe('rekey', () => {
     expect(await code(openWallet(home, store, old, 2))).toBe('wallet.damaged')
     writeFileSync(file, '{')
     expect(await code(openWallet(home, store, old, 2))).toBe('wallet.damaged')
+    writeFileSync(file, '{"header":1}')
+    expect(await code(openWallet(home, store, old, 2))).toBe('wallet.damaged')
     rmSync(file)
     mkdirSync(file)
     expect(await code(openWallet(home, store, old, 2))).toBe('store.unavailable')
   })
+
+  test('a store whose wallet file is gone gets no new one', async () => {
+    rmSync(join(home, 'wallet.json'))
+    expect(await code(openWallet(home, store, old, 2))).toBe('wallet.damaged')
+    expect(existsSync(join(home, 'wallet.json'))).toBe(false)
+  })
+
+  test('a death between the two writes of a new wallet is mended by the next start', async () => {
+    const [home, store] = [mkdtempSync(join(folder, 'home-')), new MemoryStore()]
+    await store.open()
+    const mortal = new Proxy(store, {
+      get: (target, name) => {
+        const own = name === 'write' ? async () => Promise.reject(dead) : Reflect.get(target, name)
+        return typeof own === 'function' ? own.bind(target) : own
+      },
+    })
+    await expect(openWallet(home, mortal, old, 1)).rejects.toBe(dead)
+    await openWallet(home, store, old, 2)
+    rmSync(join(home, 'wallet.json'))
+    expect(await code(openWallet(home, store, old, 3))).toBe('wallet.damaged')
+  })
+
+  test('takes the key file of the home away when that opens nothing any more', async () => {
+    const own = await keyFile(ownKeyFile(home), true)
+    await rekey(home, store, vault, own, 2)
+    expect(await opens(await keyFile(ownKeyFile(home), false))).toBe(true)
+    await rekey(home, store, await openWallet(home, store, own, 3), { passphrase: 'long enough' }, 3)
+    expect(existsSync(ownKeyFile(home))).toBe(false)
+  })
+})
+
+test('a home is unused until it has a wallet or records', async () => {
+  const home = join(folder, 'unused')
+  expect(await isUnused(home)).toBe(true)
+  mkdirSync(join(home, 'db'), { recursive: true })
+  expect(await isUnused(home)).toBe(false)
 })

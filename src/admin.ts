@@ -23,8 +23,8 @@ export interface AdminOptions {
   readonly port: number
   /** Folder of the built console. */
   readonly ui: string
-  /** Path of the local socket. */
-  readonly socket: string
+  /** Path of the local socket; without it `openSocket` opens it. */
+  readonly socket?: string
   /** Faults of ours, for the log. */
   readonly onFault?: (error: PicoError) => void
 }
@@ -34,6 +34,8 @@ export interface AdminListener {
   readonly url: string
   /** A console link with a new one-time token in its fragment. */
   link(): string
+  /** Opens the local socket, once. It takes the place of one that lies there: only who holds the store may. */
+  openSocket(path: string): Promise<void>
   close(grace_ms: number): Promise<void>
 }
 
@@ -45,7 +47,7 @@ const HEARTBEAT_MS = 15_000
 /** A stream that reads this much slower than things happen is cut; the console reconnects and reads anew. */
 const BACKLOG_BYTES = 1_048_576
 
-/** Starts both; the socket is this user's alone. Throws PicoError `port.taken`. */
+/** Binds the port, opens the socket if it is given; that is this user's alone. Throws PicoError `port.taken`. */
 export async function listenAdmin(options: AdminOptions): Promise<AdminListener> {
   const tokens = new Tokens()
   const web = createServer()
@@ -54,8 +56,13 @@ export async function listenAdmin(options: AdminOptions): Promise<AdminListener>
   const link = () => `${listener.url}/#token=${tokens.issue()}`
   web.on('request', webApp(options, listener, tokens))
   const local = createServer(localApp(options, tokens, link))
-  await listenLocal(local, options)
-  return { url: listener.url, link, close: grace_ms => closeBoth(listener, local, options.socket, grace_ms) }
+  let socket: string | undefined
+  const openSocket = async (path: string) => {
+    await listenLocal(local, path, options.onFault)
+    socket = path
+  }
+  if (options.socket !== undefined) await openSocket(options.socket)
+  return { url: listener.url, link, openSocket, close: grace_ms => closeBoth(listener, local, socket, grace_ms) }
 }
 
 /** One-time tokens of links, sessions of browsers, one bearer token of this run. Only digests are kept. */
@@ -232,7 +239,7 @@ function fromParser(thrown: unknown): PicoError | undefined {
   return undefined
 }
 
-async function listenLocal(server: Server, { socket, onFault }: AdminOptions): Promise<void> {
+async function listenLocal(server: Server, socket: string, onFault: AdminOptions['onFault']): Promise<void> {
   // Left by an engine that was killed: the store's lock says that none runs.
   await rm(socket, { force: true })
   await bound(server, { path: socket }, onFault)
@@ -241,7 +248,13 @@ async function listenLocal(server: Server, { socket, onFault }: AdminOptions): P
   server.requestTimeout = 0
 }
 
-async function closeBoth(listener: Listener, local: Server, socket: string, grace_ms: number): Promise<void> {
+async function closeBoth(
+  listener: Listener,
+  local: Server,
+  socket: string | undefined,
+  grace_ms: number,
+): Promise<void> {
+  if (socket === undefined) return listener.close(grace_ms)
   await Promise.all([listener.close(grace_ms), closeServer(local, grace_ms)])
   await rm(socket, { force: true })
 }

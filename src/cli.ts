@@ -174,19 +174,11 @@ function addWallet(add: Add, terminal: Terminal): void {
       usage: 'wallet unlock',
       about: 'unlock the wallet',
       example: 'wallet unlock --passphrase-file pass.txt',
-      options: [file],
+      options: [file, ['--key-file <file>', 'unlock with this key file']],
     },
     async (_, options, home) => {
-      const given = options.passphraseFile as string | undefined
-      const { kdf } = (await askEngine(home, 'wallet.status', {})) as JsonObject
-      const asks = given === undefined && typeof kdf === 'string' && kdf.startsWith('argon')
-      const passphrase =
-        given !== undefined
-          ? await readPassphraseFile(given)
-          : asks
-            ? await readSecret(terminal, 'Passphrase: ')
-            : undefined
-      show(await askEngine(home, 'wallet.unlock', passphrase === undefined ? {} : { passphrase }), options, terminal)
+      const args = await unlockArgs(walletFiles(options), home, terminal)
+      show(await askEngine(home, 'wallet.unlock', args), options, terminal)
     },
   )
   const rekey: Row = {
@@ -196,18 +188,35 @@ function addWallet(add: Add, terminal: Terminal): void {
     options: [file, ['--key-file <file>', 'wrap with this key file, made if it is not there']],
   }
   add(rekey, async (_, options, home) => {
-    const [passphraseFile, keyFile] = [
-      options.passphraseFile as string | undefined,
-      options.keyFile as string | undefined,
-    ]
-    if (passphraseFile !== undefined && keyFile !== undefined)
-      throw new Usage('--passphrase-file and --key-file exclude each other')
+    const { passphraseFile, keyFile } = walletFiles(options)
     const args: JsonObject =
       keyFile !== undefined
         ? { keyFile: resolve(keyFile) }
         : { passphrase: await newPassphrase(passphraseFile, terminal) }
     show(await askEngine(home, 'wallet.rekey', args), options, terminal)
   })
+}
+
+function walletFiles({ passphraseFile, keyFile }: Options): { passphraseFile?: string; keyFile?: string } {
+  if (passphraseFile !== undefined && keyFile !== undefined)
+    throw new Usage('--passphrase-file and --key-file exclude each other')
+  if (passphraseFile === '' || keyFile === '') throw new Usage('the name of the file is empty')
+  return {
+    ...(typeof passphraseFile === 'string' ? { passphraseFile } : {}),
+    ...(typeof keyFile === 'string' ? { keyFile } : {}),
+  }
+}
+
+async function unlockArgs(
+  { passphraseFile, keyFile }: { passphraseFile?: string; keyFile?: string },
+  home: string,
+  terminal: Terminal,
+): Promise<JsonObject> {
+  if (keyFile !== undefined) return { keyFile: resolve(keyFile) }
+  if (passphraseFile !== undefined) return { passphrase: await readPassphraseFile(passphraseFile) }
+  const { kdf } = (await askEngine(home, 'wallet.status', {})) as JsonObject
+  const asks = typeof kdf === 'string' && kdf.startsWith('argon')
+  return asks ? { passphrase: await readSecret(terminal, 'Passphrase: ') } : {}
 }
 
 async function newPassphrase(file: string | undefined, terminal: Terminal): Promise<string> {

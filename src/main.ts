@@ -5,14 +5,14 @@ import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import type { Secret } from '../wallet/vault.ts'
-import { listenAdmin } from './admin.ts'
+import { type AdminListener, listenAdmin } from './admin.ts'
 import { banner } from './banner.ts'
 import { type Config, loopbackOnly } from './config.ts'
 import { asPicoError, PicoError } from './errors.ts'
-import { prepareHome, removeEngineFile, socketPath, writeEngineFile } from './home.ts'
+import { checkHome, prepareHome, removeEngineFile, socketPath, writeEngineFile } from './home.ts'
 import { createLog } from './log.ts'
 import { Node } from './node.ts'
-import type { Clock, JsonObject } from './ports.ts'
+import type { Clock, JsonObject, MarkFile } from './ports.ts'
 import { readPassphraseFile } from './secret.ts'
 import { LevelStore } from './stores/level.ts'
 import { markFile } from './stores/mark-file.ts'
@@ -21,7 +21,7 @@ import { createClient } from './transports/client.ts'
 import { listenPublic } from './transports/http.ts'
 import { acceptWebSockets } from './transports/ws.ts'
 import { VERSION } from './version.ts'
-import { keyFile, openWallet, rekey, walletFacts } from './wallet-file.ts'
+import { isUnused, keyFile, openWallet, ownKeyFile, rekey, walletFacts } from './wallet-file.ts'
 
 const STOP_MS = 4_500
 const LONGEST_TIMER_MS = 2 ** 31 - 1
@@ -46,12 +46,25 @@ export function installationFolder(): string {
   return join(here, here.endsWith('/dist/src/') ? '../..' : '..')
 }
 
-async function secretOf(config: Config): Promise<Secret | undefined> {
+/** What opens the wallet by the settings; a key is made only with `make`. */
+async function secretOf(config: Config, make = false): Promise<Secret | undefined> {
   if (config.passphraseFile) return { passphrase: await readPassphraseFile(config.passphraseFile) }
-  if (config.keyFile) return keyFile(config.keyFile, true)
+  if (config.keyFile) return keyFile(config.keyFile, make)
   const facts = await walletFacts(config.home)
   // A home that a passphrase guards starts locked when none is at hand.
-  return facts?.kdf === 'argon2id' ? undefined : keyFile(join(config.home, 'key'), true)
+  return facts?.kdf === 'argon2id' ? undefined : keyFile(ownKeyFile(config.home), make)
+}
+
+/** A key is made for a home that has nothing yet, and when all else that a start needs is at hand. */
+async function checkSecret(config: Config): Promise<void> {
+  if (config.passphraseFile || !(await isUnused(config.home))) await secretOf(config)
+}
+
+/** Opened when the engine first runs: a start that is refused leaves no mark in the home. */
+function lazyMark(path: string): MarkFile {
+  let file: MarkFile | undefined
+  const opened = () => (file ??= markFile(path))
+  return { read: () => opened().read(), write: text => opened().write(text) }
 }
 
 /** Starts an engine and stays until SIGTERM or SIGINT. Throws PicoError for what contract 2 calls exit 1. */
@@ -60,7 +73,8 @@ export async function main(config: Config): Promise<void> {
   // Patterns that backtrack too long go on in linear time (law L8).
   setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks')
   process.umask(0o077)
-  await prepareHome(config.home)
+  await checkHome(config.home)
+  await checkSecret(config)
   const log = createLog(config.log)
   const say = (record: JsonObject) => log({ at: new Date().toISOString(), ...record })
   const reach = { loopback: loopbackOnly(config), allowed: parseAllowed(config.allowHosts) }
@@ -74,7 +88,7 @@ export async function main(config: Config): Promise<void> {
     openVault: (store, secret) => openWallet(config.home, store, secret, Date.now()),
     rekey: (store, vault, secret) => rekey(config.home, store, vault, secret, Date.now()),
     walletFacts: async () => (await walletFacts(config.home)) ?? { kdf: 'none', rekeyedAt: '' },
-    keyFileSecret: path => keyFile(path, true),
+    keyFileSecret: keyFile,
     standardSecret: () => secretOf(config),
     builtins: join(installationFolder(), 'krl'),
     version: VERSION,
@@ -84,7 +98,7 @@ export async function main(config: Config): Promise<void> {
       dedupe_days: config.limits.dedupe_days,
       dedupe_ids: config.limits.dedupe_ids,
     },
-    mark: markFile(join(config.home, 'mark')),
+    mark: lazyMark(join(config.home, 'mark')),
     jsonDepth: config.limits.json_depth,
     addresses: () => addresses,
     log: say,
@@ -105,24 +119,27 @@ export async function main(config: Config): Promise<void> {
     ...(config.baseUrl === undefined ? {} : { baseUrl: config.baseUrl }),
   })
   const closeSockets = acceptWebSockets(publicListener, node, config.limits)
-  addresses = { publicUrl: publicListener.url, baseUrl: config.baseUrl ?? publicListener.url, adminUrl: '' }
+  let admin: AdminListener | undefined
   const stopListeners = async () => {
     closeSockets()
-    await publicListener.close(1_000)
+    await Promise.all([publicListener.close(1_000), admin?.close(500)])
   }
   try {
-    const secret = await secretOf(config)
+    // Both ports are ours before anything is made; what is asked before the engine runs gets 503.
+    const ui = join(installationFolder(), 'dist/ui')
+    admin = await listenAdmin({ agent: node, port: config.adminPort, ui, onFault })
+    addresses = {
+      publicUrl: publicListener.url,
+      baseUrl: config.baseUrl ?? publicListener.url,
+      adminUrl: admin.url,
+    }
+    const make = await isUnused(config.home)
+    await prepareHome(config.home)
+    const secret = await secretOf(config, make)
     if (secret !== undefined) await node.unlock(secret)
     else await node.close('locked')
     const socket = await socketPath(config.home)
-    const admin = await listenAdmin({
-      agent: node,
-      port: config.adminPort,
-      ui: join(installationFolder(), 'dist/ui'),
-      socket,
-      onFault,
-    })
-    addresses = { ...addresses, adminUrl: admin.url }
+    await admin.openSocket(socket)
     // Said before it is written that the engine is ready: who waits for engine.json finds the text complete.
     await greet(node, config, admin.link(), begun)
     await writeEngineFile(config.home, {
@@ -134,7 +151,7 @@ export async function main(config: Config): Promise<void> {
       socket,
     })
     const stop = stopper(async () => {
-      await Promise.all([stopListeners(), admin.close(500)])
+      await stopListeners()
       await node.close()
       client.close()
       await removeEngineFile(config.home)

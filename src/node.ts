@@ -1,6 +1,7 @@
 // One engine, whole: store, wallet, driver, inbox, outbox, rulesets, moves and the owner's verbs, behind the one seam
 // that the edges know (agent.ts). Everything that varies between runs comes in by `NodeParts`; main.ts names the choices.
 
+import { join } from 'node:path'
 import type { Secret, Vault } from '../wallet/vault.ts'
 import type { Agent, Carrier, EventRequest, EventResult, InvitationView, QueryRequest, Received } from './agent.ts'
 import { ANSWERED, REFUSED, readThread } from './didcomm.ts'
@@ -35,8 +36,8 @@ export interface NodeParts {
   readonly walletFacts: () => Promise<{ kdf: string; rekeyedAt: string }>
   /** The secret for `wallet unlock` without a passphrase. */
   readonly standardSecret?: () => Promise<Secret | undefined>
-  /** The secret a new key file holds. */
-  readonly keyFileSecret?: (path: string) => Promise<Secret>
+  /** The secret that a key file holds; made with `make` when it is not there. */
+  readonly keyFileSecret?: (path: string, make: boolean) => Promise<Secret>
   /** Folder of the rulesets that every pico has. */
   readonly builtins: string
   readonly version: string
@@ -66,6 +67,14 @@ const KINDS: readonly (readonly [group: string, kind: string])[] = [
   [GROUP.message, 'message'],
 ]
 
+/** What the engine is while nothing can be asked of it; anything else is on its way out. */
+const CLOSED: Readonly<Record<string, string>> = {
+  locked: 'wallet.locked',
+  starting: 'engine.starting',
+  unlocking: 'engine.starting',
+  rekeying: 'engine.starting',
+}
+
 interface Open {
   readonly engine: Engine
   readonly vault: Vault
@@ -83,6 +92,8 @@ export class Node implements Agent {
   private open_: Open | undefined
   private why = 'starting'
   private turn: Promise<void> = Promise.resolve()
+  /** What the last rekey of this run was given: the settings of the start do not know of it. */
+  private rekeyed: { readonly keyFile?: string } | undefined
   private readonly started: number
   private readonly logs: JsonObject[] = []
   private readonly listeners = new Set<(event: JsonObject) => void>()
@@ -99,7 +110,7 @@ export class Node implements Agent {
 
   private get opened(): Open {
     if (this.open_ === undefined)
-      throw new PicoError(this.why === 'locked' ? 'wallet.locked' : 'engine.stopping', `the engine is ${this.why}`)
+      throw new PicoError(CLOSED[this.why] ?? 'engine.stopping', `the engine is ${this.why}`)
     return this.open_
   }
 
@@ -610,11 +621,20 @@ export class Node implements Agent {
 
   private async unlockBy(args: JsonObject): Promise<Json> {
     if (this.open_ !== undefined) return this.wallet()
-    const { passphrase } = args
-    const secret = typeof passphrase === 'string' ? { passphrase } : await this.parts.standardSecret?.()
+    // What a home that is not made yet is to be opened with is for its start to say.
+    if (this.why === 'starting') throw new PicoError('engine.starting', 'the engine is starting')
+    const secret = await this.secretFor(args)
     if (secret === undefined) throw new PicoError('wallet.passphrase', 'a passphrase is needed')
     await this.unlock(secret)
     return this.wallet()
+  }
+
+  /** What was given, else what the last rekey of this run wrapped with, else what the settings name. */
+  private async secretFor({ passphrase, keyFile = this.rekeyed?.keyFile }: JsonObject): Promise<Secret | undefined> {
+    const { keyFileSecret, standardSecret } = this.parts
+    if (typeof passphrase === 'string') return { passphrase }
+    if (typeof keyFile === 'string') return keyFileSecret?.(keyFile, false)
+    return this.rekeyed === undefined ? standardSecret?.() : undefined
   }
 
   private async rekey(args: JsonObject): Promise<Json> {
@@ -622,7 +642,9 @@ export class Node implements Agent {
     if (rekey === undefined || keyFileSecret === undefined)
       throw new PicoError('usage', 'this engine has no wallet file')
     const secret: Secret =
-      typeof args.passphrase === 'string' ? { passphrase: args.passphrase } : await keyFileSecret(String(args.keyFile))
+      typeof args.passphrase === 'string'
+        ? { passphrase: args.passphrase }
+        : await keyFileSecret(String(args.keyFile), true)
     await this.inTurn('rekeying', async () => {
       // Steps stand still meanwhile: a pico made now would be wrapped by the key that goes.
       const { engine, vault } = this.opened
@@ -630,11 +652,25 @@ export class Node implements Agent {
       await engine.stop()
       try {
         await store.open()
-        await this.run(await rekey(store, vault, secret))
+        const opened = await rekey(store, vault, secret)
+        // The path of a key file, never a passphrase.
+        this.rekeyed = typeof args.keyFile === 'string' ? { keyFile: args.keyFile } : {}
+        await this.run(opened)
       } finally {
         this.forgetKeys(vault)
       }
     })
-    return this.wallet()
+    return { ...((await this.wallet()) as JsonObject), hint: afterRekey(this.parts.home, args.keyFile) }
   }
+}
+
+/** The settings do not know of a rekey: what they must say at the next start. */
+function afterRekey(home: string, keyFile: Json | undefined): string {
+  const settings = 'PICOMESH_KEY_FILE and PICOMESH_PASSPHRASE_FILE'
+  if (keyFile === join(home, 'key')) return `the next start needs neither ${settings}: the key file lies in the home`
+  const wrapped =
+    keyFile === undefined
+      ? 'the next start needs PICOMESH_PASSPHRASE_FILE, or `wallet unlock` after it'
+      : `the next start needs PICOMESH_KEY_FILE=${String(keyFile)}`
+  return `${wrapped}; a key file in the home opened nothing any more and was removed`
 }

@@ -86,8 +86,9 @@ const schemas = {
   'dead.rm': z.strictObject({ ...onPico, id: text }),
   'wallet.status': nothing,
   'wallet.lock': nothing,
-  /** Without a passphrase: the key file of the home. The command line reads passphrase files; the path never travels. */
-  'wallet.unlock': z.strictObject({ passphrase: text.exactOptional() }),
+  /** Without both: what the last rekey or the settings of the start name. The command line reads passphrase files;
+   *  the path of a key file is absolute. */
+  'wallet.unlock': z.strictObject({ passphrase: text.exactOptional(), keyFile: text.exactOptional() }),
   /** The new wrapping: exactly one of the two; `keyFile` is an absolute path, made (0600) when it is not there. */
   'wallet.rekey': z.union([z.strictObject({ passphrase: text }), z.strictObject({ keyFile: text })]),
 } as const

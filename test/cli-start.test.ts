@@ -6,18 +6,20 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from '@jest/globals'
 import jsQrModule from 'jsqr'
 import { banner, type StartFacts } from '../src/banner.ts'
 import { homeOf, loopbackOnly, readConfig } from '../src/config.ts'
+import { httpStatus } from '../src/errors.ts'
 import {
   liveEngine,
   prepareHome,
@@ -28,7 +30,11 @@ import {
   writePrivate,
 } from '../src/home.ts'
 import { createLog, prettyRecord } from '../src/log.ts'
+import { main, systemClock } from '../src/main.ts'
+import { Node, type NodeParts } from '../src/node.ts'
 import { svgQr, terminalQr } from '../src/qr.ts'
+import { LevelStore } from '../src/stores/level.ts'
+import { keyFile, openWallet } from '../src/wallet-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'picomesh-start-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -176,6 +182,74 @@ describe('the home', () => {
     symlinkSync(folder, join(trap, `picomesh-${process.getuid?.()}`))
     await expect(socketPath(join(folder, 'y'.repeat(100)), trap)).rejects.toMatchObject({ code: 'store.unavailable' })
   })
+})
+
+describe('a start that fails', () => {
+  const free = { PORT: '0', PICOMESH_ADMIN_PORT: '0', PICOMESH_LOG: 'silent' }
+  const refusal = (home: string, env: NodeJS.ProcessEnv) =>
+    main(readConfig({}, { ...free, PICOMESH_HOME: home, ...env })).then(
+      () => 'started',
+      (error: { code?: string; message: string }) => `${error.code}: ${error.message}`,
+    )
+  /** Every file below, with its bytes. */
+  const content = (home: string) =>
+    readdirSync(home, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile() && !entry.parentPath.endsWith('db'))
+      .map(entry => join(entry.parentPath, entry.name))
+      .sort()
+      .map(file => [file, readFileSync(file, 'utf8')])
+
+  test.each(['PORT', 'PICOMESH_ADMIN_PORT'])('makes no home when %s is taken', async name => {
+    const server = createServer()
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const home = join(folder, `taken-${name}`)
+    expect(await refusal(home, { [name]: String(port) })).toMatch(/^port\.taken: .*PORT=0/)
+    expect(existsSync(home)).toBe(false)
+    await new Promise(resolve => server.close(resolve))
+  })
+
+  test('makes no home when the passphrase cannot be read', async () => {
+    const home = join(folder, 'no-passphrase')
+    expect(await refusal(home, { PICOMESH_PASSPHRASE_FILE: join(folder, 'nowhere') })).toMatch(/^wallet\.passphrase/)
+    expect(existsSync(home)).toBe(false)
+  })
+
+  test('makes no key for a home that has a wallet, and changes nothing there', async () => {
+    const home = join(folder, 'used')
+    await prepareHome(home)
+    const store = new LevelStore(join(home, 'db'))
+    await store.open()
+    await openWallet(home, store, await keyFile(join(home, 'key'), true), 1)
+    await store.close()
+    const before = content(home)
+    const wrong = join(folder, 'mistyped')
+    expect(await refusal(home, { PICOMESH_KEY_FILE: wrong })).toMatch(/^wallet\.key_file: .*mistyped is missing/)
+    expect([existsSync(wrong), content(home)]).toEqual([false, before])
+    await keyFile(wrong, true)
+    expect(await refusal(home, { PICOMESH_KEY_FILE: wrong })).toMatch(/^wallet\.passphrase/)
+    expect(content(home)).toEqual(before)
+    rmSync(join(home, 'key'))
+    expect(await refusal(home, {})).toMatch(/^wallet\.key_file: .*key is missing/)
+    expect(existsSync(join(home, 'key'))).toBe(false)
+  })
+})
+
+test('what is asked before the engine runs gets 503', async () => {
+  const node = new Node({
+    ...({} as NodeParts),
+    clock: systemClock,
+    addresses: () => ({ publicUrl: '', baseUrl: '', adminUrl: '' }),
+  })
+  const asked = [
+    () => node.invitation('x'),
+    () => node.query({ eci: 'e', rid: 'r', name: 'f', args: {} }),
+    () => node.verb('pico.ls', {}),
+    () => node.verb('wallet.unlock', { passphrase: 'x' }),
+  ]
+  const codes = await Promise.all(asked.map(ask => ask().catch((error: { code: string }) => error.code)))
+  expect(new Set(codes)).toEqual(new Set(['engine.starting']))
+  expect(httpStatus('engine.starting')).toBe(503)
 })
 
 // jsqr is CommonJS with a default export.

@@ -2,7 +2,7 @@
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
@@ -280,6 +280,8 @@ describe('exit codes and streams', () => {
     [['didcomm', 'send', 'p', 'c', 't', 'no json']],
     [['logs', '--n', 'x']],
     [['wallet', 'rekey', '--passphrase-file', 'a', '--key-file', 'b']],
+    [['wallet', 'unlock', '--passphrase-file', 'a', '--key-file', 'b']],
+    [['wallet', 'unlock', '--key-file', '']],
   ])('2: wrong usage %j', async argv => {
     const plain = await cli(argv)
     expect([plain.code, plain.out, plain.err]).toEqual([2, '', expect.stringMatching(/^usage: .+\n$/)])
@@ -446,5 +448,9 @@ describe('wallet', () => {
   test('rekey takes the new passphrase the same way', async () => {
     await cli(['wallet', 'rekey'], 'new one\n')
     expect(agent.asked.verbs.at(-1)).toEqual({ name: 'wallet.rekey', args: { passphrase: 'new one' } })
+  })
+  test('a key file is named by its absolute path', async () => {
+    expect((await cli(['wallet', 'unlock', '--key-file', 'some.key'])).code).toBe(0)
+    expect(agent.asked.verbs).toEqual([{ name: 'wallet.unlock', args: { keyFile: resolve('some.key') } }])
   })
 })

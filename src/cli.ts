@@ -30,7 +30,9 @@ type Run = (words: Words, options: Options, home: string) => Promise<void>
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   const program = makeProgram(terminal)
   try {
-    await program.parseAsync(verbFirst(argv), { from: 'user' })
+    const words = verbFirst(argv)
+    nameVerb(program, words)
+    await program.parseAsync(words, { from: 'user' })
     return 0
   } catch (error) {
     return report(error, argv.includes('--json'), terminal)
@@ -48,6 +50,16 @@ function verbFirst(argv: readonly string[]): string[] {
     else break
   }
   return [...argv.slice(at), ...leading]
+}
+
+/** Options without a verb are no unknown options: what is missing is the verb. */
+function nameVerb(program: Command, [first, second]: readonly string[]): void {
+  const asks = (word: string) => ['-h', '--help', '-V', '--version'].includes(word)
+  const bare = (word: string | undefined) => word === undefined || (word.startsWith('-') && !asks(word))
+  if (first === undefined || bare(first)) throw new Usage('say what to do: --help lists the verbs')
+  const group = program.commands.find(command => command.name() === first)?.commands ?? []
+  if (group.length > 0 && bare(second))
+    throw new Usage(`say what to do: ${group.map(command => `${first} ${command.name()}`).join(', ')}`)
 }
 
 function makeProgram(terminal: Terminal): Command {
@@ -85,6 +97,7 @@ function makeAdder(program: Command, terminal: Terminal): Add {
     command.action(async (...parts: unknown[]) => {
       const positional = command.processedArgs as (string | string[] | undefined)[]
       const options = parts.at(-2) as Options
+      if (options.home === '') throw new Usage('--home takes a folder')
       await action(wordsOf(positional), options, homeOf(options.home as string | undefined, terminal.env))
     })
   }
@@ -102,7 +115,11 @@ function wordsOf(positional: readonly (string | string[] | undefined)[]): Words 
 function answerWith(verb: Verb, terminal: Terminal): Run {
   return async (words, options, home) => {
     const answer = await askEngine(home, verb.name, verb.args(words, options) as unknown as JsonObject)
-    show(answer, options, terminal, verb.show)
+    const error = verb.refused?.(answer)
+    if (error !== undefined && options.json) show({ ...(answer as JsonObject), error }, options, terminal)
+    else show(answer, options, terminal, verb.show)
+    if (error !== undefined && !options.json) terminal.err(`${fault(error)}\n`)
+    if (error !== undefined) throw new Shown()
     if (verb.name === 'status' && !options.json) terminal.out(`console     ${await consoleLink(home)}\n`)
   }
 }
@@ -118,6 +135,8 @@ function addStart(program: Command, terminal: Terminal): void {
   command.action(async (flags: Record<string, string>) => {
     const known = Object.fromEntries(Object.entries(flags).filter(([name]) => name in SETTINGS)) as Flags &
       Record<Setting, string>
+    const [empty] = Object.entries(known).find(([, value]) => value === '') ?? []
+    if (empty !== undefined) throw new Usage(`${SETTINGS[empty as Setting].flag.split(' ')[0]} must not be empty`)
     const config = readConfig(known, terminal.env)
     const { main } = await import('./main.ts')
     await main(config)
@@ -233,8 +252,7 @@ function addCheck(add: Add, terminal: Terminal): void {
     async (words, options) => {
       const { checkFiles, diagnosticLines } = await import('./check.ts')
       const found = await checkFiles(words.rest)
-      if (options.json)
-        show(found.map(({ source: _, severity: __, ...shown }) => shown) as unknown as Json, options, terminal)
+      if (options.json) show(found.map(({ source: _, ...shown }) => shown) as unknown as Json, options, terminal)
       else
         terminal.out(
           found.length === 0
@@ -257,12 +275,7 @@ function report(error: unknown, asJson: boolean, terminal: Terminal): number {
   if (error instanceof Usage) return refuse(said('usage', error.message), 2, asJson, terminal)
   if (error instanceof CommanderError) {
     const message = error.message.replace(/^error: /, '')
-    return refuse(
-      said('usage', message === '(outputHelp)' ? 'say what to do: --help lists the verbs' : message),
-      2,
-      asJson,
-      terminal,
-    )
+    return refuse(said('usage', message), 2, asJson, terminal)
   }
   const known = asPicoError(error)
   if (known.code === 'engine.fault') terminal.err(`${error instanceof Error ? error.stack : String(error)}\n`)
@@ -286,7 +299,12 @@ function isProgram(): boolean {
 }
 
 if (isProgram()) {
-  process.stdout.on('error', () => process.exit(0))
+  // A reader that has seen enough is no failure; a disk that is full is one.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    process.stderr.write(`Standard output cannot be written (${error.code ?? 'failed'}).\n`)
+    process.exit(1)
+  })
   const { env, stdin, stdout, stderr } = process
   const terminal: Terminal = { env, stdin, out: text => void stdout.write(text), err: text => void stderr.write(text) }
   const code = await run(process.argv.slice(2), terminal)

@@ -9,7 +9,9 @@ const text = z.string()
 const map = z.custom<JsonObject>(value => value !== null && typeof value === 'object' && !Array.isArray(value), {
   error: 'expected an object',
 })
-const seconds = z.number()
+/** Ten years: what expires later does not expire, and its date may be none. */
+export const LONGEST_S = 315_360_000
+const seconds = z.number().max(LONGEST_S, { error: `at most ${LONGEST_S} seconds (ten years)` })
 /** Empty, it would make one of all that a script sends whose variable is not set. */
 const id = z.string().min(1, { error: 'an id has at least one character' })
 

@@ -8,7 +8,7 @@ import { PicoError } from './errors.ts'
 import type { Json, JsonObject } from './ports.ts'
 import { terminalQr } from './qr.ts'
 import { anything, recordLines, table, tree } from './tables.ts'
-import type { VerbArgs, VerbName } from './verb-args.ts'
+import { LONGEST_S, type VerbArgs, type VerbName } from './verb-args.ts'
 
 /** Wrong arguments: exit code 2. */
 export class Usage extends Error {}
@@ -27,6 +27,8 @@ export interface Verb<Name extends VerbName = VerbName> {
   readonly args: (words: Words, options: Options) => VerbArgs[Name]
   /** For people; the standard is a table or record of everything. */
   readonly show?: (answer: Json, options: Options) => string
+  /** Why an answer that came is a refusal all the same (exit code 1); undefined when it is none. */
+  readonly refused?: (answer: Json) => JsonObject | undefined
 }
 
 /** Positional arguments by place; the rest after the fixed ones. */
@@ -124,11 +126,7 @@ export const VERBS: readonly Verb[] = [
     about: 'make a channel; without --events and --queries it lets nothing through',
     example: 'channel new lamp --tags switch --events lamp:on,lamp:off --queries "lamp/*"',
     options: [['--tags <list>', 'tags: a,b,…'], EVENTS, QUERIES],
-    args: (w, o) => {
-      const tags = text(o.tags)
-      if (tags === undefined) throw new Usage('a channel needs --tags')
-      return { pico: w.at(0), tags: tags.split(','), ...policies(o) }
-    },
+    args: (w, o) => ({ pico: w.at(0), tags: tagList(o.tags), ...policies(o) }),
   }),
   verb({
     name: 'channel.rm',
@@ -275,7 +273,7 @@ export const VERBS: readonly Verb[] = [
   verb({
     name: 'connection.rm',
     usage: 'connection rm <pico> <connection>',
-    about: 'say goodbye and delete',
+    about: 'close here and delete; a request that waits for approval is declined',
     example: 'connection rm lamp ID',
     args: onConnection,
   }),
@@ -373,6 +371,7 @@ export const VERBS: readonly Verb[] = [
     about: 'move a pico to the engine of the ticket',
     example: 'move run lamp TICKET',
     args: w => ({ pico: w.at(0), ticket: w.at(1) }),
+    refused: aborted,
   }),
   verb({
     name: 'move.ls',
@@ -395,6 +394,7 @@ export const VERBS: readonly Verb[] = [
     about: 'go on with an interrupted move',
     example: 'move resume ID',
     args: w => ({ move: w.at(0) }),
+    refused: aborted,
   }),
   verb({
     name: 'move.abort',
@@ -451,6 +451,14 @@ export const VERBS: readonly Verb[] = [
   }),
 ]
 
+/** A move that came to nothing, with the code of its reason. */
+function aborted(answer: Json): JsonObject | undefined {
+  const { state, reason } = answer as JsonObject
+  if (state !== 'aborted') return undefined
+  const { code = 'move.aborted', message = 'The move was aborted.' } = (reason ?? {}) as JsonObject
+  return { code, message }
+}
+
 function valueText(answer: Json): string {
   return typeof answer === 'string' ? answer : JSON.stringify(answer, null, 2)
 }
@@ -495,13 +503,24 @@ function object(json: Options[string], what: string): JsonObject | undefined {
 function seconds(option: Options[string]): number | undefined {
   if (option === undefined) return undefined
   const number = Number(option)
-  if (!Number.isInteger(number) || number < 1) throw new Usage('--expires takes whole seconds')
+  if (!Number.isInteger(number) || number < 1 || number > LONGEST_S)
+    throw new Usage(`--expires takes whole seconds, from 1 to ${LONGEST_S} (ten years)`)
   return number
 }
 
 function id(option: Options[string]): string | undefined {
   if (option === '') throw new Usage('--id takes at least one character')
   return text(option)
+}
+
+/** The tags of a list; one that names none would make a channel that nobody finds again. */
+function tagList(option: Options[string]): string[] {
+  const tags = (text(option) ?? '')
+    .split(',')
+    .map(tag => tag.trim())
+    .filter(tag => tag !== '')
+  if (tags.length === 0) throw new Usage('a channel needs --tags')
+  return tags
 }
 
 function policies(options: Options): { events?: string; queries?: string } {
@@ -518,6 +537,7 @@ function list(option: Options[string]): readonly string[] | undefined {
 
 /** A file name becomes a `file:` URL; anything with a scheme stays. */
 function rulesetUrl(word: string): string {
+  if (word.trim() === '') throw new Usage('a ruleset is a URL or a file, not an empty word')
   if (/^[a-z][a-z0-9+.-]+:/i.test(word)) return word
   const path = resolve(word)
   if (!existsSync(path)) throw new PicoError('ruleset.unreachable', `There is no file ${path}`)

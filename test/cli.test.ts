@@ -1,6 +1,7 @@
 // The command line against a socket server with a fake agent behind it: parsing, exit codes, what goes to which stream.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
@@ -282,6 +283,18 @@ describe('exit codes and streams', () => {
     [['wallet', 'rekey', '--passphrase-file', 'a', '--key-file', 'b']],
     [['wallet', 'unlock', '--passphrase-file', 'a', '--key-file', 'b']],
     [['wallet', 'unlock', '--key-file', '']],
+    [['status', '--home', '']],
+    [['--home']],
+    [['start', '--home', '']],
+    [['start', '--port', '']],
+    [['ruleset', 'install', 'p', '']],
+    [['pico', 'new', 'p', '--ruleset', '']],
+    [['channel', 'new', 'p', '--tags', '']],
+    [['channel', 'new', 'p', '--tags', ' ,']],
+    [['invite', 'p', '--expires', '1e300']],
+    [['move', 'ticket', '--expires', '1e15']],
+    [['move', 'ticket', '--expires', '0']],
+    [['move', 'ticket', '--expires', '-1']],
   ])('2: wrong usage %j', async argv => {
     const plain = await cli(argv)
     expect([plain.code, plain.out, plain.err]).toEqual([2, '', expect.stringMatching(/^usage: .+\n$/)])
@@ -292,6 +305,52 @@ describe('exit codes and streams', () => {
       '',
     ])
     expect(agent.asked.verbs).toEqual([])
+  })
+  test.each([
+    [['--home', '/x'], /^usage: say what to do: --help lists the verbs\n$/],
+    [['pico'], /^usage: say what to do: pico ls, pico new, /],
+    [['pico', '--json'], /pico ls, pico new/],
+  ])('2: %j names the missing verb', async (argv, sentence) => {
+    const { code, out, err } = await cli(argv)
+    expect([code, `${out}${err}`]).toEqual([2, expect.stringMatching(sentence)])
+  })
+  test('1: a move that was aborted, with its record', async () => {
+    const reason = { code: 'move.refused', message: 'No.' }
+    agent.answers.verb = { moveId: 'm', state: 'aborted', reason }
+    for (const argv of [
+      ['move', 'run', 'p', 't'],
+      ['move', 'resume', 'm'],
+    ]) {
+      expect(await cli(argv)).toEqual({
+        code: 1,
+        out: expect.stringContaining('aborted'),
+        err: 'move.refused: No.\n',
+      })
+      const { code, out, err } = await cli([...argv, '--json'])
+      expect([code, JSON.parse(out), err]).toEqual([1, { moveId: 'm', state: 'aborted', reason, error: reason }, ''])
+    }
+    expect((await cli(['move', 'abort', 'm'])).code).toBe(0)
+  })
+  test('1: check --json says how severe each finding is', async () => {
+    const bad = join(home, 'bad.krl')
+    writeFileSync(bad, 'ruleset a { global { f = function() { nowhere } } }')
+    const { code, out } = await cli(['check', bad, '--json'])
+    expect([code, JSON.parse(out)]).toEqual([
+      1,
+      [expect.objectContaining({ code: 'krl.undefined', severity: 'error', line: 1 })],
+    ])
+  })
+  test('1: standard output that cannot be written', () => {
+    const written = (file: string) => {
+      const out = openSync(file, 'w')
+      const stdio = ['ignore', out, 'pipe'] as const
+      const { status, stderr } = spawnSync(process.execPath, ['dist/src/cli.js', 'check', krl], { stdio: [...stdio] })
+      closeSync(out)
+      return [status, String(stderr)]
+    }
+    expect(written('/dev/null')).toEqual([0, ''])
+    // Linux alone has a device that is always full.
+    if (existsSync('/dev/full')) expect(written('/dev/full')).toEqual([1, expect.stringMatching(/^.*ENOSPC.*\n$/)])
   })
   test('3: no engine, with or without the file of a killed one', async () => {
     expect(await cli(['status'], '', { PICOMESH_HOME: empty })).toMatchObject({

@@ -4,11 +4,13 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals'
-import type { Store, Write } from '../src/ports.ts'
+import { Node } from '../src/node.ts'
+import type { JsonObject, Store, Write } from '../src/ports.ts'
 import { keysKey } from '../src/stores/keys.ts'
 import { MemoryStore } from '../src/stores/memory.ts'
-import { isUnused, keyFile, openWallet, ownKeyFile, rekey } from '../src/wallet-file.ts'
+import { isUnused, keyFile, openWallet, ownKeyFile, rekey, walletFacts } from '../src/wallet-file.ts'
 import type { Secret, Vault } from '../wallet/vault.ts'
+import { LabEngine } from './lab.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'picomesh-wallet-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -157,4 +159,45 @@ test('a home is unused until it has a wallet or records', async () => {
   expect(await isUnused(home)).toBe(true)
   mkdirSync(join(home, 'db'), { recursive: true })
   expect(await isUnused(home)).toBe(false)
+})
+
+describe('an engine that was rekeyed', () => {
+  test('unlocks by the new wrapping, whatever the settings of its start say', async () => {
+    const lab = await LabEngine.start()
+    const home = mkdtempSync(join(folder, 'home-'))
+    const own = ownKeyFile(home)
+    const node = new Node({
+      ...lab.node.parts,
+      home,
+      store: new MemoryStore(),
+      openVault: (store, secret) => openWallet(home, store, secret, 1),
+      rekey: (store, vault, secret) => rekey(home, store, vault, secret, 2),
+      walletFacts: async () => (await walletFacts(home)) ?? { kdf: 'none', rekeyedAt: '' },
+      keyFileSecret: keyFile,
+      standardSecret: () => keyFile(own, false),
+    })
+    await node.unlock(await keyFile(own, true))
+    const again = async (args: JsonObject) => {
+      await node.verb('wallet.lock', {})
+      return node.verb('wallet.unlock', args).then(
+        answer => (answer as JsonObject).state,
+        (error: { code: string }) => error.code,
+      )
+    }
+    const other = join(home, 'other')
+    expect(await node.verb('wallet.rekey', { keyFile: other })).toMatchObject({
+      state: 'unlocked',
+      hint: expect.stringContaining(`PICOMESH_KEY_FILE=${other}`),
+    })
+    expect([existsSync(own), await again({}), await again({ keyFile: other })]).toEqual([false, 'unlocked', 'unlocked'])
+    await node.verb('wallet.rekey', { passphrase: 'long enough' })
+    expect([await again({}), await again({ passphrase: 'long enough' })]).toEqual(['wallet.passphrase', 'unlocked'])
+    await node.verb('wallet.rekey', { keyFile: own })
+    expect([await again({ keyFile: join(home, 'none') }), existsSync(join(home, 'none')), await again({})]).toEqual([
+      'wallet.key_file',
+      false,
+      'unlocked',
+    ])
+    await Promise.all([node.close(), lab.close()])
+  })
 })

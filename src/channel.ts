@@ -16,7 +16,7 @@ export function openChannel(run: Run, tags: Json, events: Json, queries: Json, b
   if (clean.includes('system')) throw new RulesetFault('ruleset.failed', 'the tag "system" is reserved')
   if (typeof eventPolicy === 'string') throw new RulesetFault('ruleset.failed', eventPolicy)
   if (typeof queryPolicy === 'string') throw new RulesetFault('ruleset.failed', queryPolicy)
-  if (before?.tags.includes('system')) throw new RulesetFault('ruleset.failed', 'a family channel cannot be changed')
+  if (before?.tags.includes('system')) throw new RulesetFault('channel.family', 'a family channel cannot be changed')
   return putChannel(run, {
     id: before?.id ?? run.eci(),
     tags: clean,
@@ -38,7 +38,7 @@ export function closeChannel(run: Run, eci: string): void {
   const channel = readChannel(run.records, eci)
   if (channel === undefined) throw new RulesetFault('channel.unknown', 'this pico has no such channel')
   if (channel.familyChannelPicoID !== null)
-    throw new RulesetFault('ruleset.failed', 'a family channel cannot be deleted')
+    throw new RulesetFault('channel.family', 'a family channel cannot be deleted')
   dropChannel(run, eci)
 }
 

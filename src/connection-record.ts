@@ -60,8 +60,11 @@ export const allConnections = (view: View): Connection[] =>
     .map(([, value]) => value as unknown as Connection)
     .sort((a, b) => a.n - b.n)
 
-export function writeConnection(run: Run, connection: Connection): void {
-  run.records.put(GROUP.connection, connection.connectionId, { ...connection, updatedAt: run.now } as unknown as Json)
+/** Writes the record as of now; returns what was written. */
+export function writeConnection(run: Run, connection: Connection): Connection {
+  const written = { ...connection, updatedAt: run.now }
+  run.records.put(GROUP.connection, connection.connectionId, written as unknown as Json)
+  return written
 }
 
 /** As a protocol sees it. */
@@ -157,8 +160,7 @@ export function applyRelation(run: Run, relation: Relation): Connection {
   if (relation.myDid) next = takeMyDid(run, next, relation.myDid.short)
   if (relation.theirDid) next = takeTheirDid(run, next, relation.theirDid.did)
   if (next.state === 'closed' || next.state === 'failed') unbind(run, next)
-  writeConnection(run, next)
-  return next
+  return writeConnection(run, next)
 }
 
 function policies(policy: Relation['policy']): Partial<Connection> {

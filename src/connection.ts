@@ -4,7 +4,7 @@
 
 import { RulesetFault } from '../krl/types.ts'
 import { handshakeFor, readInvitation } from '../protocols/invitation.ts'
-import type { Message } from '../protocols/message.ts'
+import { type Message, parseType } from '../protocols/message.ts'
 import { isProblem } from '../protocols/problem.ts'
 import { base64, hex, utf8 } from '../wallet/bytes.ts'
 import { shortForm } from '../wallet/keys.ts'
@@ -18,7 +18,7 @@ import {
 } from './connection-record.ts'
 import { begin, command, post, readThread } from './didcomm.ts'
 import { ownDid, receiveAs } from './identity.ts'
-import { GROUP } from './pico.ts'
+import { GROUP, type Policy } from './pico.ts'
 import { parsePolicy } from './policy.ts'
 import type { Json, JsonObject, Letter, Stimulus, View } from './ports.ts'
 import type { Run } from './run.ts'
@@ -166,8 +166,10 @@ export function close(run: Run, connectionId: string, by: string): JsonObject {
   return view(closed)
 }
 
-/** The owner removes a connection: it is closed and its record goes. */
+/** The owner removes a connection: it is closed and its record goes. Who asked for it and waits is told. */
 export function remove(run: Run, connectionId: string): JsonObject {
+  const { state, role, threadId } = need(run, connectionId)
+  if (state === 'requested' && role === 'inviter' && threadId !== null) command(run, threadId, 'decline', {})
   const closed = close(run, connectionId, 'owner')
   run.records.put(GROUP.connection, connectionId, undefined)
   return closed
@@ -179,14 +181,21 @@ export function setPolicy(
   events: string | undefined,
   queries: string | undefined,
 ): JsonObject {
-  need(run, connectionId)
+  const { eventPolicy, queryPolicy, ...rest } = need(run, connectionId)
   checkPolicies(events ?? '', queries ?? '')
-  return view(
-    applyRelation(run, {
-      connectionId,
-      policy: { ...(events === undefined ? {} : { events }), ...(queries === undefined ? {} : { queries }) },
-    }),
-  )
+  const changed: Connection = {
+    ...rest,
+    eventPolicy: policyOf(events, 'event') ?? eventPolicy,
+    queryPolicy: policyOf(queries, 'query') ?? queryPolicy,
+  }
+  const text = (policies: readonly Policy[]) => JSON.stringify(policies)
+  const same = text([eventPolicy, queryPolicy]) === text([changed.eventPolicy, changed.queryPolicy])
+  return view(same ? changed : writeConnection(run, changed))
+}
+
+function policyOf(text: string | undefined, kind: 'event' | 'query'): Policy | undefined {
+  const policy = text === undefined ? undefined : parsePolicy(text, kind)
+  return typeof policy === 'string' ? undefined : policy
 }
 
 // ---- using one ---------------------------------------------------------------------------------------------------
@@ -237,6 +246,8 @@ export function sendMessage(
   thid: string | undefined,
 ): JsonObject {
   const connection = open(run, connectionId)
+  const read = parseType(type)
+  if (isProblem(read)) throw new RulesetFault(read.code, `${read.message}: https://example.org/lamp/1.0/on is one`)
   if (connection.myDid === null || connection.theirDid === null)
     throw new RulesetFault('connection.state', 'the connection has no DIDs yet')
   const id = run.uuid()

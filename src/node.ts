@@ -474,11 +474,7 @@ export class Node implements Agent {
     )
     if (answer.status_code === 0)
       throw new PicoError('invitation.unreachable', `${url} cannot be reached (${String(answer.status_line)})`)
-    if (answer.status_code !== 200)
-      throw new PicoError(
-        'invitation.unknown',
-        `${url} answered ${String(answer.status_code)}: the invitation is used, expired or unknown`,
-      )
+    if (answer.status_code !== 200) throw noInvitation(url, Number(answer.status_code), String(answer.content))
     try {
       return JSON.parse(String(answer.content)) as Json
     } catch {
@@ -539,7 +535,8 @@ export class Node implements Agent {
       invitation,
       url: `${this.parts.addresses().baseUrl}?${parameter}=${Buffer.from(JSON.stringify(invitation)).toString('base64url')}`,
       label: String(data.label ?? ''),
-      state: thread.state === 'await-response' ? (expired ? 'expired' : 'open') : 'used',
+      // As a handshake is refused: past its time it has expired, used or not.
+      state: expired ? 'expired' : thread.state === 'await-response' ? 'open' : 'used',
       ...(typeof goal === 'string' ? { goal } : {}),
     }
   }
@@ -662,6 +659,17 @@ export class Node implements Agent {
     })
     return { ...((await this.wallet()) as JsonObject), hint: afterRekey(this.parts.home, args.keyFile) }
   }
+}
+
+/** Why there is no invitation behind a short URL; a Picomesh engine says by its code whether it is used or expired. */
+function noInvitation(url: string, status: number, content: string): PicoError {
+  if (status === 404) return new PicoError('invitation.unknown', `there is no invitation at ${url}`)
+  if (status !== 410)
+    return new PicoError('invitation.unreachable', `${url} answered ${status} instead of an invitation`)
+  const expired = /"code":\s*"invitation\.expired"/.test(content)
+  return expired
+    ? new PicoError('invitation.expired', `the invitation at ${url} has expired`)
+    : new PicoError('invitation.used', `the invitation at ${url} was used already`)
 }
 
 /** The settings do not know of a rekey: what they must say at the next start. */

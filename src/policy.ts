@@ -66,10 +66,10 @@ export function parsePolicy(text: string, kind: Kind): Policy | string {
       list.push({ [FIRST[kind]]: '*', name: '*' })
       continue
     }
-    const at = part.lastIndexOf(separator)
-    if (at <= 0 || at === part.length - 1)
+    const [first, name, more] = part.split(separator)
+    if (!first || !name || more !== undefined)
       return `"${part}" is not of the form ${kind === 'event' ? 'domain:type' : 'rid/name'}`
-    list.push({ [FIRST[kind]]: part.slice(0, at), name: part.slice(at + 1) })
+    list.push({ [FIRST[kind]]: first, name })
   }
   return { allow, deny }
 }

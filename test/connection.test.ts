@@ -242,6 +242,36 @@ describe('an invitation', () => {
     )
   })
 
+  test('whose request is removed instead of approved is declined', async () => {
+    for (const version of ['v1', 'v2'] as const) {
+      const ids = await connect(a, 'ann', b, 'bob', { approve: true, version })
+      const before = await until('the request', async () => {
+        const record = await a.verb('connection.show', { pico: 'ann', connection: ids.inviter })
+        return record.state === 'requested' && record
+      })
+      const removed = await a.verb('connection.rm', { pico: 'ann', connection: ids.inviter })
+      expect(removed).toMatchObject({ connectionId: ids.inviter, state: 'closed' })
+      expect(removed.updatedAt > before.updatedAt).toBe(true)
+      await until(
+        'the refusal',
+        async () => (await b.verb('connection.show', { pico: 'bob', connection: ids.invitee })).state === 'failed',
+      )
+    }
+  })
+
+  test('that is used or expired is told as such by its short URL', async () => {
+    const options = { pico: 'ann', version: 'v1', multi: false, approve: false }
+    const used = await a.verb('invite', options)
+    await b.verb('accept', { pico: 'bob', invitation: used.url, wait: true })
+    const expired = await a.verb('invite', { ...options, expires_s: 1 })
+    await new Promise(resolve => setTimeout(resolve, 1_200))
+    const refusals = [used, expired].map(({ shortUrl }) =>
+      b.refusal('accept', { pico: 'bob', invitation: shortUrl, wait: false }),
+    )
+    expect(await Promise.all(refusals)).toEqual(['invitation.used', 'invitation.expired'])
+    expect(await a.refusal('invite', { ...options, expires_s: 1e300 })).toBe('usage')
+  })
+
   test('that expired is refused at both ends', async () => {
     const made = await a.verb('invite', { pico: 'ann', version: 'v1', multi: false, approve: false, expires_s: 1 })
     await new Promise(resolve => setTimeout(resolve, 1_200))
@@ -281,6 +311,45 @@ describe('an invitation', () => {
     const page = await (await fetch(made.shortUrl, { headers: { accept: 'text/html' } })).text()
     expect(page).toContain('<svg')
     expect(page).not.toContain('<b>Ann</b>')
+  })
+})
+
+describe('a connection', () => {
+  let id: string
+  beforeAll(async () => {
+    id = (await connect(a, 'ann', b, 'bob')).inviter
+  })
+
+  test('tells when its policy changed, and only then', async () => {
+    const policy = (args: JsonObject) => a.verb('connection.policy', { pico: 'ann', connection: id, ...args })
+    const before = await a.verb('connection.show', { pico: 'ann', connection: id })
+    const changed = await policy({ events: 'lamp:on' })
+    expect(changed.updatedAt > before.updatedAt).toBe(true)
+    expect(changed.eventPolicy).toEqual({ allow: [{ domain: 'lamp', name: 'on' }], deny: [] })
+    expect(await a.verb('connection.show', { pico: 'ann', connection: id })).toEqual(changed)
+    expect([await policy({}), await policy({ events: 'lamp:on' })]).toEqual([changed, changed])
+  })
+
+  test('takes no type that is no message type URI', async () => {
+    for (const type of ['foo', '', 'https://example.org/tictactoe'])
+      expect(await a.refusal('didcomm.send', { pico: 'ann', connection: id, type, body: {} })).toBe('message.malformed')
+  })
+})
+
+describe('a channel', () => {
+  test('takes pairs in its policies, and no family channel is removed', async () => {
+    const made = { pico: 'ann', tags: ['x'] }
+    for (const [member, text] of [
+      ['events', 'a:b:c'],
+      ['events', 'a:'],
+      ['queries', 'a/b/c'],
+      ['queries', '/b'],
+    ] as const)
+      expect(await a.refusal('channel.new', { ...made, [member]: text })).toBe('policy.malformed')
+    const family = (await a.verb('channel.ls', { pico: 'ann' })).find((c: { tags: string[] }) =>
+      c.tags.includes('system'),
+    )
+    expect(await a.refusal('channel.rm', { pico: 'ann', eci: family.eci })).toBe('channel.family')
   })
 })
 

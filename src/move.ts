@@ -57,6 +57,7 @@ export class Moves {
   private readonly source: MoveSource
   private readonly target: MoveTarget
   private readonly sleeping = new Set<() => void>()
+  private ticketTurn: Promise<void> = Promise.resolve()
   private mail_: OwnMail | undefined
 
   constructor(around: MoveAround) {
@@ -116,9 +117,9 @@ export class Moves {
 
   /** A one-time ticket for a move to this engine: `{ticket}`. */
   async ticket(expires_s: number = TICKET_S): Promise<Json> {
-    const { named, clock, baseUrl, engineDid } = this.around
+    const { clock, baseUrl, engineDid } = this.around
     const made = { id: this.random(8), secret: this.random(24), expires: clock.now() + expires_s * 1000 }
-    await named.put(TICKETS, [...this.tickets(), made])
+    await this.rewriteTickets(tickets => [...tickets, made])
     const ticket: Ticket = { did: engineDid(), url: baseUrl(), ...made }
     return { ticket: base64url(utf8(JSON.stringify(ticket))) }
   }
@@ -274,13 +275,25 @@ export class Moves {
     return kept !== undefined && kept.secret === read?.secret && (kept.usedBy === undefined || kept.usedBy === moveId)
   }
 
-  /** From now on the ticket is that move's. */
+  /** From now on the ticket is that move's. Throws move.ticket when another took it meanwhile. */
   async use(ticket: string, moveId: string): Promise<void> {
     const id = readTicket(ticket)?.id
-    await this.around.named.put(
-      TICKETS,
-      this.tickets().map(kept => (kept.id === id ? { ...kept, usedBy: moveId } : { ...kept })),
+    await this.rewriteTickets(tickets => {
+      if (!this.opens(ticket, moveId)) throw new PicoError('move.ticket', 'The ticket was used by another move.')
+      return tickets.map(kept => (kept.id === id ? { ...kept, usedBy: moveId } : kept))
+    })
+  }
+
+  /** One after the other: each reads what the one before has written. */
+  private rewriteTickets(change: (tickets: readonly KeptTicket[]) => readonly KeptTicket[]): Promise<void> {
+    const mine = this.ticketTurn.then(() =>
+      this.around.named.put(
+        TICKETS,
+        change(this.tickets()).map(kept => ({ ...kept })),
+      ),
     )
+    this.ticketTurn = mine.catch(() => undefined)
+    return mine
   }
 
   // ---- common --------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import { readInvitation } from '../protocols/invitation.ts'
 import { isProblem } from '../protocols/problem.ts'
 import { allConnections, view as connectionView, readConnection } from './connection-record.ts'
 import type { Engine } from './engine.ts'
-import { PicoError } from './errors.ts'
+import { asPicoError, PicoError } from './errors.ts'
 import {
   type Channel,
   type Child,
@@ -89,10 +89,14 @@ export class Owner {
     return found
   }
 
-  private async *each(): AsyncGenerator<Self> {
+  /** One that cannot be read does not hide the others; `unreadable` is told why. */
+  private async *each(unreadable: (error: unknown) => void = () => undefined): AsyncGenerator<Self> {
     for (const { picoId, status } of await this.engine.picos()) {
       if (status === 'destroying' || status === 'inert') continue
-      const self = await this.engine.read(picoId, readSelf).catch(() => undefined)
+      const self = await this.engine.read(picoId, readSelf).catch(error => {
+        if (!isGone(error)) unreadable(error)
+        return undefined
+      })
       if (self !== undefined) yield self
     }
   }
@@ -144,7 +148,10 @@ export class Owner {
   /** The first root that lives here: where `pico new` puts children unless told otherwise. Made when there is none. */
   async root(): Promise<Self> {
     // Only as many are read as stand before it: the start asks for it, however many there are.
-    for await (const self of this.each()) if (this.isRoot(self)) return self
+    const faults: unknown[] = []
+    for await (const self of this.each(fault => faults.push(fault))) if (this.isRoot(self)) return self
+    // A root may be among those that cannot be read: a second one beside it would take its place for good.
+    if (faults.length > 0) throw asPicoError(faults[0])
     this.newRoot ??= this.around.newRoot().finally(() => {
       this.newRoot = undefined
     })
@@ -225,6 +232,11 @@ export class Owner {
     if (verb === undefined) throw new PicoError('usage.unknown_verb', `there is no verb "${name}"`)
     return verb(this, args as never)
   }
+}
+
+/** Said of a pico that went while others were looked at. */
+function isGone(error: unknown): boolean {
+  return error instanceof PicoError && ['pico.unknown', 'pico.moved', 'pico.destroyed'].includes(error.code)
 }
 
 /** A step's answer, or its refusal as an exception. */
@@ -330,7 +342,10 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   'pico.show': async (owner, args) => owner.record(await owner.self(await on(owner, args))),
   async 'pico.tree'(owner) {
     const roots = (await owner.all()).filter(self => self.parentId === null || self.parentUrl !== null)
-    return Promise.all(roots.map(self => owner.tree(self)))
+    const trees = await Promise.all(roots.map(self => owner.tree(self)))
+    // One whose parent moved away stands under the copy of it that is left here, if there is one.
+    const below = new Set(trees.flatMap(tree => (tree.children as JsonObject[]).flatMap(livingIn)))
+    return trees.filter(tree => !below.has(String(tree.picoId)))
   },
   async 'pico.rename'(owner, args) {
     const picoId = await on(owner, args)
@@ -580,6 +595,12 @@ function deadRecord(id: string, dead: JsonObject): JsonObject {
     code: code ?? null,
     message: message ?? null,
   }
+}
+
+/** The picos of a branch that are here; a child elsewhere is only named. */
+function livingIn(branch: JsonObject): string[] {
+  const here = 'parentId' in branch ? [String(branch.picoId)] : []
+  return [...here, ...(branch.children as JsonObject[]).flatMap(livingIn)]
 }
 
 async function subtree(owner: Owner, picoId: PicoId): Promise<PicoId[]> {

@@ -2,7 +2,7 @@
 // the same DIDs and connections, whoever dies at whatever stage.
 
 import { afterEach, describe, expect, test } from '@jest/globals'
-import type { PicoError } from '../src/errors.ts'
+import { PicoError } from '../src/errors.ts'
 import type { Json, JsonObject } from '../src/ports.ts'
 import { connected, type Home, heard, Net, type Pair, pause, Talk, until, verb } from './move-net.ts'
 
@@ -195,12 +195,41 @@ describe('a move', () => {
     expect((await entry()).movedTo).toBe(a.url)
     const self = () => a.node.engine.read(child, view => view.get('pico', 'self') as JsonObject)
     await until(async () => (await self()).parentUrl === c.url)
+    // In the tree it stands once: below the copy of its parent that is left here.
+    const ids = (nodes: JsonObject[]): Json[] =>
+      nodes.flatMap(node => [node.picoId ?? null, ...ids(node.children as JsonObject[])])
+    const shown = ids((await a.node.verb('pico.tree', {})) as JsonObject[])
+    expect(shown.filter(id => id === child)).toEqual([child])
+    expect(new Set(shown).size).toBe(shown.length)
     await verb(a, 'pico.rename', { pico: child, name: 'heard across' })
     await until(async () => (await entry()).name === 'heard across')
     // The child follows: from then on both are at home again.
     expect(await verb(a, 'move.run', { pico: child, ticket: await ticketOf(c) })).toMatchObject({ state: 'active' })
     await until(async () => (await entry()).movedTo === undefined)
     expect((await c.node.engine.read(child, view => view.get('pico', 'self') as JsonObject)).parentUrl).toBeNull()
+  })
+
+  test('tickets made at once are all good, and one that two use is one move’s', async () => {
+    const { a, c, pair } = await three()
+    const other = String((await verb(a, 'pico.new', { name: 'other' })).picoId)
+    const [first, second] = await Promise.all([ticketOf(c), ticketOf(c)])
+    const run = (pico: string, ticket: string) => verb(a, 'move.run', { pico, ticket })
+    expect(await run(pair.p, first)).toMatchObject({ state: 'active' })
+    const third = String((await verb(a, 'pico.new', { name: 'third' })).picoId)
+    const ended = await Promise.all([run(other, second), run(third, second)])
+    expect(ended.map(({ state }) => state).sort()).toEqual(['aborted', 'active'])
+    expect(ended.find(({ state }) => state === 'aborted')).toMatchObject({
+      reason: { message: expect.stringContaining('ticket') },
+    })
+  })
+
+  test('a root that cannot be read is not replaced by a second one', async () => {
+    const { a } = await three()
+    const read = a.node.engine.read.bind(a.node.engine)
+    a.node.engine.read = () => Promise.reject(new PicoError('store.corrupt', 'damaged'))
+    expect(await code(a.node.owner.root())).toBe('store.corrupt')
+    a.node.engine.read = read
+    expect((await a.node.owner.all()).filter(self => self.parentId === null)).toHaveLength(1)
   })
 
   test('an engine whose root moved away has a new one; the old name leads to what lives here', async () => {

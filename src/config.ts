@@ -6,19 +6,26 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { PicoError } from './errors.ts'
 import { parseAllowed } from './transports/address.ts'
-import { limitsSchema } from './transports/limits.ts'
+import { limitsSchema, STANDARD_LIMITS } from './transports/limits.ts'
 
-const port = z.coerce.number().int().min(0).max(65535)
+// The sentences end what the name of a setting begins: `PORT: …`.
+const PORT = 'a port is a number from 0 to 65535'
+// Digits alone: Number() would take `0x10`, `1e3` and a blank too.
+const port = z
+  .string()
+  .regex(/^\d{1,5}$/, PORT)
+  .transform(Number)
+  .refine(number => number <= 65535, PORT)
 const url = z
-  .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+  .url({ protocol: /^https?$/, error: 'an http or https URL, such as https://agent.example' })
   .transform(text => text.replace(/\/+$/, ''))
-  .refine(text => !/[?#]/.test(text), 'must have no query and no fragment')
+  .refine(text => !/[?#]/.test(text), 'a URL without a query and a fragment')
 const list = z.string().transform(text => text.split(',').flatMap(part => part.trim() || []))
 const json = z.string().transform((text, context) => {
   try {
     return JSON.parse(text) as unknown
   } catch {
-    context.addIssue('must be JSON')
+    context.addIssue('this is no JSON: write it as {"queue":5000}')
     return z.NEVER
   }
 })
@@ -35,7 +42,7 @@ const schema = z
     adminPort: port.default(3001),
     passphraseFile: z.string().min(1).optional(),
     keyFile: z.string().min(1).optional(),
-    log: z.enum(['pretty', 'json', 'silent']).default('pretty'),
+    log: z.enum(['pretty', 'json', 'silent'], 'one of pretty, json, silent').default('pretty'),
     allowHosts: list.default([]),
     limits: json.pipe(limitsSchema).default(limitsSchema.parse({})),
   })
@@ -111,5 +118,14 @@ function invalid(issues: readonly z.core.$ZodIssue[]): PicoError {
   const [name = 'home', ...rest] = issue?.path ?? []
   const variable = SETTINGS[name as Setting]?.env[0] ?? String(name)
   const member = rest.length > 0 ? ` (${rest.join('.')})` : ''
-  return new PicoError('config.invalid', `${variable}${member}: ${issue?.message ?? 'not understood'}`)
+  const sentence = name === 'limits' && issue !== undefined ? limitSentence(issue) : issue?.message
+  return new PicoError('config.invalid', `${variable}${member}: ${sentence ?? 'not understood'}`)
+}
+
+/** The limits' schema checks, this says it; every limit is a count. */
+function limitSentence(issue: z.core.$ZodIssue): string {
+  const known = Object.keys(STANDARD_LIMITS).join(', ')
+  if (issue.code === 'unrecognized_keys') return `there is no limit ${issue.keys.join(', ')}, only ${known}`
+  if (issue.path.length > 1) return 'a limit is a whole number above 0'
+  return issue.code === 'custom' ? issue.message : `an object of limits: ${known}`
 }

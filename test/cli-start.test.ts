@@ -91,6 +91,23 @@ describe('configuration', () => {
       expect.objectContaining({ code: 'config.invalid', message: expect.stringContaining(name) }),
     )
   })
+  test.each([
+    [{ PORT: 'abc' }, 'PORT: a port is a number from 0 to 65535'],
+    [{ PORT: '1e3' }, 'PORT: a port is a number from 0 to 65535'],
+    [{ PICOMESH_ADMIN_PORT: '-1' }, 'PICOMESH_ADMIN_PORT: a port is a number from 0 to 65535'],
+    [{ PICOMESH_LOG: 'loud' }, 'PICOMESH_LOG: one of pretty, json, silent'],
+    [{ PICOMESH_BASE_URL: 'ftp://x' }, 'PICOMESH_BASE_URL: an http or https URL, such as https://agent.example'],
+    [{ PICOMESH_LIMITS: '{' }, 'PICOMESH_LIMITS: this is no JSON: write it as {"queue":5000}'],
+    [{ PICOMESH_LIMITS: '{"queue":"x"}' }, 'PICOMESH_LIMITS (queue): a limit is a whole number above 0'],
+  ])('%j is refused in a sentence', (env, message) => {
+    expect(() => readConfig({}, env)).toThrow(expect.objectContaining({ message }))
+  })
+  test('what is no limit is refused with those that are', () => {
+    expect(() => readConfig({}, { PICOMESH_LIMITS: '{"qeue":1}' })).toThrow(
+      /no limit qeue, only envelope_bytes, .*queue/,
+    )
+    expect(() => readConfig({}, { PICOMESH_LIMITS: '[]' })).toThrow(/: an object of limits: envelope_bytes/)
+  })
   test('loopback only: the listener and the base URL', () => {
     expect(loopbackOnly({ host: '127.0.0.1' })).toBe(true)
     expect(loopbackOnly({ host: '::1', baseUrl: 'http://localhost:3000' })).toBe(true)

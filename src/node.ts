@@ -680,5 +680,5 @@ function afterRekey(home: string, keyFile: Json | undefined): string {
     keyFile === undefined
       ? 'the next start needs PICOMESH_PASSPHRASE_FILE, or `wallet unlock` after it'
       : `the next start needs PICOMESH_KEY_FILE=${String(keyFile)}`
-  return `${wrapped}; a key file in the home opened nothing any more and was removed`
+  return `${wrapped}; a key file that lay in the home opens nothing any more and was removed`
 }

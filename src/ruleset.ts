@@ -18,6 +18,7 @@ import {
   type Value,
 } from '../krl/types.ts'
 import { isAction, isFunction, toText } from '../krl/values.ts'
+import { cut } from './brief.ts'
 import type { PicoEvent } from './event.ts'
 import { callModule, modules } from './modules.ts'
 import {
@@ -283,12 +284,7 @@ export class RulesetHost implements Host {
     if (level === 'debug' && this.compiled.meta.logging !== true) return
     const text = typeof value === 'string' ? value : JSON.stringify(toJson(value))
     const message = label === undefined || label === null ? text : `${toText(label)} ${text}`
-    this.run.note(
-      level,
-      `ruleset.${level}`,
-      message.length > 2000 ? `${message.slice(0, 2000)}…` : message,
-      this.where(),
-    )
+    this.run.note(level, `ruleset.${level}`, message, this.where())
   }
 
   error(level: 'error' | 'warn' | 'info' | 'debug', value: Value, rule: string): void {
@@ -435,7 +431,8 @@ export class LocatedFault extends Error {
     const { fault } = this
     return {
       code: fault.code,
-      message: fault.message,
+      // The message may hold a value of the rule's, and goes into logs, answers and `system:error`.
+      message: cut(fault.message, LIMIT.message),
       rid: this.rid,
       ...(this.rule === undefined ? {} : { rule: this.rule }),
       ...(fault.place === undefined ? {} : { line: fault.place.line, column: fault.place.column }),

@@ -4,6 +4,7 @@
 
 import { type Budget, type CompiledRuleset, RulesetFault } from '../krl/types.ts'
 import { base64url, hex } from '../wallet/bytes.ts'
+import { brief, cut } from './brief.ts'
 import type { Directive, PicoEvent } from './event.ts'
 import { jcsHash } from './hash.ts'
 import { Records } from './pico.ts'
@@ -31,6 +32,8 @@ export const LIMIT = {
   jobs: 10_000,
   children: 1_000_000,
   logs: 1_000,
+  /** Characters of a log record's message. */
+  message: 2_000,
 } as const
 
 /** Code of the log record of a rule that runs. */
@@ -68,6 +71,7 @@ export class Run {
   timersChanged = false
   destroy = false
   private drawn = 0
+  private told: { readonly event: PicoEvent; readonly attrs: JsonObject } | undefined
 
   constructor(view: View, given: Given, options: { readOnly?: boolean; queryDepth?: number; eid?: string } = {}) {
     this.given = given
@@ -121,25 +125,33 @@ export class Run {
   }
 
   note(level: LogRecord['level'], code: string, message: string, more: JsonObject = {}): void {
-    if (this.log.length < LIMIT.logs) this.log.push({ ...more, level, code, message, txnId: this.txnId })
+    if (this.log.length >= LIMIT.logs) return
+    this.log.push({ ...more, level, code, message: cut(message, LIMIT.message), txnId: this.txnId })
   }
 
   /** The record of every rule that runs: written out here, since it is by far the most frequent. */
   selected(rid: string, rule: string, event: PicoEvent | null): void {
     if (this.log.length >= LIMIT.logs) return
     const { txnId } = this
-    const name = `${event?.domain}:${event?.type}`
+    const name = cut(`${event?.domain}:${event?.type}`, LIMIT.message)
     const message = `${rid} ${rule} selected`
     this.log.push({
       rid,
       rule,
       event: name,
-      attrs: event?.attrs ?? {},
+      attrs: this.briefly(event),
       level: 'debug',
       code: SELECTED,
       message,
       txnId,
     })
+  }
+
+  /** An event selects many rules, and its attributes are walked once. */
+  private briefly(event: PicoEvent | null): JsonObject {
+    if (event === null) return {}
+    if (this.told?.event !== event) this.told = { event, attrs: brief(event.attrs) }
+    return this.told.attrs
   }
 
   raise(event: PicoEvent): void {

@@ -51,6 +51,8 @@ const COUNTER = `ruleset test.counter {
     schedule:remove(ent:job{"id"}) }
   rule long { select when test long
     send_directive(1.range(9000).join(","), {}) }
+  rule grumble { select when test grumble
+    fired { error info event:attr("big") } }
   rule sequence { select when test one before test two
     send_directive("both came", {}) }
 }`
@@ -444,5 +446,19 @@ describe('rulesets', () => {
   test('are logged when they select', async () => {
     const log = (await logged(engine, 'lab')) as { code: string; rule?: string }[]
     expect(log.some(record => record.code === 'rule.selected' && record.rule === 'count')).toBe(true)
+  })
+
+  test('are logged with the attributes of ordinary events whole, and of huge ones in brief', async () => {
+    const ordinary = { sensor: 's0', readings: [1, 2.5, null], thing: { name: 'out', on: true } }
+    const huge = { big: 'x'.repeat(1_000_000), list: Array.from({ length: 5_000 }, (_, i) => i), after: 'y' }
+    await engine.event('lab', 'test', 'count', ordinary)
+    await engine.event('lab', 'test', 'grumble', huge)
+    const log = (await logged(engine, 'lab')) as { rule?: string; code: string; message: string; attrs?: object }[]
+    const shown = (rule: string) => log.filter(r => r.code === 'rule.selected' && r.rule === rule).map(r => r.attrs)
+    expect(shown('count')).toContainEqual(ordinary)
+    expect(shown('grumble')).toHaveLength(1)
+    expect(shown('grumble')[0]).toMatchObject({ big: `${'x'.repeat(200)}…`, '…': '1 more' })
+    expect(JSON.stringify(shown('grumble')[0]).length).toBeLessThan(5_000)
+    expect(log.filter(r => r.code === 'ruleset.error').map(r => r.message)).toEqual([`${'x'.repeat(2_000)}…`])
   })
 })

@@ -1,0 +1,78 @@
+// pure
+// What a log keeps of a value. The log is kept by number of records, so each must be small whatever a peer sends; the
+// attributes of ordinary events stay whole, and what is cut says so.
+
+import type { Json, JsonObject } from './ports.ts'
+
+const NODES = 100
+const CHARACTERS = 4_000
+/** Of one text. */
+const TEXT = 200
+
+/** At most `length` characters of a text, with `…` after them when there were more. */
+export function cut(text: string, length: number): string {
+  // A slice keeps the whole text behind it in memory; what is parsed anew keeps nothing.
+  return text.length <= length ? text : (JSON.parse(JSON.stringify(`${text.slice(0, length)}…`)) as string)
+}
+
+/** The map itself when it is small; otherwise its first entries, and in place of the others how many they are. */
+export function brief(map: JsonObject): JsonObject {
+  return fits(map, room()) ? map : (JSON.parse(JSON.stringify(shortened(map, room()))) as JsonObject)
+}
+
+/** What a walk over a value may still take. */
+interface Room {
+  nodes: number
+  characters: number
+}
+
+const room = (): Room => ({ nodes: NODES, characters: CHARACTERS })
+
+function fits(value: Json, left: Room): boolean {
+  if (--left.nodes < 0) return false
+  if (typeof value === 'string') return value.length <= TEXT && fitsText(value, left)
+  if (value === null || typeof value !== 'object') return true
+  if (Array.isArray(value)) return value.length <= left.nodes && value.every(item => fits(item, left))
+  for (const key in value)
+    if (key.length > TEXT || !fitsText(key, left) || !fits(value[key] as Json, left)) return false
+  return true
+}
+
+function fitsText(text: string, left: Room): boolean {
+  left.characters -= text.length
+  return left.characters >= 0
+}
+
+function shortened(value: Json, left: Room): Json {
+  left.nodes--
+  if (typeof value === 'string') return shortText(value, left)
+  if (value === null || typeof value !== 'object') return value
+  return Array.isArray(value) ? shortList(value, left) : shortMap(value, left)
+}
+
+function shortText(text: string, left: Room): string {
+  const kept = cut(text, Math.max(0, Math.min(TEXT, left.characters)))
+  left.characters -= kept.length
+  return kept
+}
+
+const full = (left: Room) => left.nodes <= 0 || left.characters <= 0
+const others = (count: number) => `${count} more`
+
+function shortList(list: readonly Json[], left: Room): Json[] {
+  const kept: Json[] = []
+  for (let i = 0; i < list.length && !full(left); i++) kept.push(shortened(list[i] as Json, left))
+  return kept.length < list.length ? [...kept, others(list.length - kept.length)] : kept
+}
+
+function shortMap(map: JsonObject, left: Room): JsonObject {
+  const kept: JsonObject = Object.create(null)
+  const keys = Object.keys(map)
+  let count = 0
+  for (; count < keys.length && !full(left); count++) {
+    const key = keys[count] as string
+    kept[shortText(key, left)] = shortened(map[key] as Json, left)
+  }
+  if (count < keys.length) kept['…'] = others(keys.length - count)
+  return kept
+}

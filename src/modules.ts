@@ -14,7 +14,6 @@ import type { Answer, HttpRequest, Json, JsonObject, LoadedRuleset } from './por
 import type { RulesetHost } from './ruleset.ts'
 import { code, LIMIT } from './run.ts'
 import { removeJob } from './schedule.ts'
-import { toJson } from './value.ts'
 
 type Kind = 'property' | 'function' | 'action' | 'both'
 interface Member {
@@ -47,8 +46,8 @@ function text(value: Value | undefined, what: string): string {
   return value
 }
 
-function object(value: Value | undefined): JsonObject {
-  const json = toJson(value ?? null)
+function object(host: RulesetHost, value: Value | undefined): JsonObject {
+  const json = host.json(value)
   return json !== null && typeof json === 'object' && !Array.isArray(json) ? json : {}
 }
 
@@ -97,7 +96,7 @@ const event: Table = {
 function sendEvent(host: RulesetHost, options: KrlMap, to: Value): void {
   const domain = text(options.domain, 'event:send domain')
   const name = text(options.name ?? options.type, 'event:send type')
-  const attrs = object(options.attrs)
+  const attrs = object(host, options.attrs)
   const sub = isMap(options.sub) ? options.sub : undefined
   const target = text(options.eci ?? sub?.Tx ?? options.connection ?? options.did, 'event:send eci')
   const where = typeof to === 'string' && to !== '' ? to : typeof sub?.Tx_host === 'string' ? sub.Tx_host : undefined
@@ -238,7 +237,13 @@ const ctx: Table = {
   rulesets: property(host => rulesets(host.run.records).map(r => describeRuleset(host, r.rid))),
   logs: fn('', () => []),
   query: fn('eci rid name args', (host, [eci, rid, name, args]) =>
-    query(host, text(eci, 'ctx:query eci'), text(rid, 'ctx:query rid'), text(name, 'ctx:query name'), object(args)),
+    query(
+      host,
+      text(eci, 'ctx:query eci'),
+      text(rid, 'ctx:query rid'),
+      text(name, 'ctx:query name'),
+      object(host, args),
+    ),
   ),
   /** As query, but a refusal or fault is a value: {value} or {error}. */
   ask: fn(
@@ -249,7 +254,7 @@ const ctx: Table = {
         text(eci, 'ctx:ask eci'),
         text(rid, 'ctx:ask rid'),
         text(name, 'ctx:ask name'),
-        object(args),
+        object(host, args),
       ) as unknown as KrlMap,
   ),
   owns: fn('eci', (host, [eci]) => typeof eci === 'string' && readChannel(host.run.records, eci) !== undefined),
@@ -261,13 +266,13 @@ const ctx: Table = {
     const wanted = Array.isArray(list) ? list.filter(isMap) : []
     const loaded = wanted.map(r => ({
       url: text(r.url, 'a ruleset url'),
-      config: object(r.config),
+      config: object(host, r.config),
       loaded: load(host, text(r.url, 'a ruleset url'), false),
     }))
     return newChild(host.run, { name: typeof name === 'string' ? name : 'Pico', rulesets: loaded, attrs: {} }).eci
   }),
   newChild: action('name attrs', (host, [name, attrs]) => {
-    const child = newChild(host.run, { name: text(name, 'a name'), rulesets: [], attrs: object(attrs) })
+    const child = newChild(host.run, { name: text(name, 'a name'), rulesets: [], attrs: object(host, attrs) })
     return { eci: child.eci, id: child.picoId } as KrlMap
   }),
   delPico: action('eci', (host, [eci]) => {
@@ -278,12 +283,12 @@ const ctx: Table = {
   newChannel: action(
     'tags eventPolicy queryPolicy',
     (host, [tags, events, queries]) =>
-      channelOf(openChannel(host.run, toJson(tags), toJson(events), toJson(queries))) as Value,
+      channelOf(openChannel(host.run, host.json(tags), host.json(events), host.json(queries))) as Value,
   ),
   putChannel: action('eci tags eventPolicy queryPolicy', (host, [eci, tags, events, queries]) => {
     const before = readChannel(host.run.records, text(eci, 'ctx:putChannel eci'))
     if (before === undefined) throw fault('this pico has no such channel', 'channel.unknown')
-    return channelOf(openChannel(host.run, toJson(tags), toJson(events), toJson(queries), before)) as Value
+    return channelOf(openChannel(host.run, host.json(tags), host.json(events), host.json(queries), before)) as Value
   }),
   upsertChannel: action('tags eventPolicy queryPolicy', (host, [tags, events, queries]) => {
     const wanted = Array.isArray(tags)
@@ -293,7 +298,7 @@ const ctx: Table = {
           .join(',')
       : ''
     const before = channels(host.run.records).find(c => [...c.tags].sort().join(',') === wanted)
-    return channelOf(openChannel(host.run, toJson(tags), toJson(events), toJson(queries), before)) as Value
+    return channelOf(openChannel(host.run, host.json(tags), host.json(events), host.json(queries), before)) as Value
   }),
   delChannel: action('eci', (host, [eci]) => {
     closeChannel(host.run, text(eci, 'ctx:delChannel eci'))
@@ -301,7 +306,7 @@ const ctx: Table = {
   }),
   install: action('url config', (host, [url, config]) => {
     const loaded = load(host, text(url, 'ctx:install url'), false)
-    install(host.run, loaded, loaded.url, object(config))
+    install(host.run, loaded, loaded.url, object(host, config))
     return loaded.rid
   }),
   flush: action('url', (host, [url]) => {
@@ -368,15 +373,15 @@ function encodeForm(value: JsonObject): string {
     .join('&')
 }
 
-function httpRequest(method: string, args: readonly Value[]): HttpRequest {
+function httpRequest(host: RulesetHost, method: string, args: readonly Value[]): HttpRequest {
   const [url, qs, headers, body, auth, json, form, , , , dontFollow] = args
   const base = text(url, `http:${method.toLowerCase()} url`)
-  const query = isMap(qs) ? encodeForm(object(qs)) : ''
+  const query = isMap(qs) ? encodeForm(object(host, qs)) : ''
   const sent: Record<string, string> = { 'user-agent': 'picomesh' }
   if (isMap(headers)) for (const key of Object.keys(headers)) sent[key.toLowerCase()] = toText(headers[key] ?? null)
   if (isMap(auth) && typeof auth.username === 'string')
     sent.authorization = `Basic ${connections.basicAuth(auth.username, typeof auth.password === 'string' ? auth.password : '')}`
-  const content = httpBody(body, json, form)
+  const content = httpBody(host, body, json, form)
   if (content !== undefined && content.type !== undefined) sent['content-type'] ??= content.type
   return {
     method,
@@ -388,13 +393,14 @@ function httpRequest(method: string, args: readonly Value[]): HttpRequest {
 }
 
 function httpBody(
+  host: RulesetHost,
   body: Value | undefined,
   json: Value | undefined,
   form: Value | undefined,
 ): { body: string; type?: string } | undefined {
-  if (body !== undefined && body !== null && body !== '') return { body: toText(body) }
-  if (json !== undefined && json !== null) return { body: JSON.stringify(toJson(json)), type: 'application/json' }
-  if (isMap(form)) return { body: encodeForm(object(form)), type: 'application/x-www-form-urlencoded' }
+  if (body !== undefined && body !== null && body !== '') return { body: host.json(toText(body)) as string }
+  if (json !== undefined && json !== null) return { body: JSON.stringify(host.json(json)), type: 'application/json' }
+  if (isMap(form)) return { body: encodeForm(object(host, form)), type: 'application/x-www-form-urlencoded' }
   return undefined
 }
 
@@ -404,7 +410,7 @@ function httpMember(method: string, also: boolean): Member {
     kind: also ? 'both' : 'action',
     params: HTTP_PARAMS.split(' '),
     run(host, args) {
-      const request = httpRequest(method, args)
+      const request = httpRequest(host, method, args)
       const [, , , , , , , parseJson, autoraise, autosend] = args
       if (autoraise || isMap(autosend)) {
         host.run.letter(
@@ -414,7 +420,7 @@ function httpMember(method: string, also: boolean): Member {
             rid: host.rid,
             parseJson: parseJson === true,
             ...(autoraise ? { autoraise: toText(autoraise) } : {}),
-            ...(isMap(autosend) ? { autosend: object(autosend) } : {}),
+            ...(isMap(autosend) ? { autosend: object(host, autosend) } : {}),
           },
           `http:${host.run.letters.length}`,
         )
@@ -494,7 +500,7 @@ const didcomm: Table = {
         host.run,
         text(id, 'a connectionId'),
         text(type, 'a message type'),
-        object(body),
+        object(host, body),
         typeof thid === 'string' ? thid : undefined,
       ) as unknown as Value,
   ),
@@ -558,7 +564,7 @@ const connection: Table = {
       connections.sendPicoQuery(host.run, text(id, 'a connectionId'), {
         rid: text(rid, 'a rid'),
         name: text(name, 'a function name'),
-        args: object(args),
+        args: object(host, args),
       }) as unknown as Value,
   ),
   event: action(
@@ -567,7 +573,7 @@ const connection: Table = {
       connections.sendPicoEvent(host.run, text(id, 'a connectionId'), {
         domain: text(domain, 'a domain'),
         type: text(type, 'a type'),
-        attrs: object(attrs),
+        attrs: object(host, attrs),
       }) as unknown as Value,
   ),
   policy: action(

@@ -110,6 +110,8 @@ export interface Job {
 export class Records implements View {
   private readonly groups = new Map<string, Map<string, Json | undefined>>()
   private readonly below: View
+  /** Split maps put together in this layer, by the group of their entries, until one of these is written. */
+  readonly wholes = new Map<string, JsonObject>()
   readonly binds: Bind[] = []
 
   constructor(below: View) {
@@ -133,6 +135,7 @@ export class Records implements View {
 
   /** `undefined` deletes. */
   put(group: string, leaf: string, value: Json | undefined): void {
+    if (this.wholes.size > 0) this.wholes.delete(group)
     let own = this.groups.get(group)
     if (!own) {
       own = new Map()
@@ -238,13 +241,24 @@ const entriesOf = (view: View, rid: string, name: string): [string, Entry][] =>
     .map(([key, entry]) => [key, entry as unknown as Entry] as [string, Entry])
     .sort((a, b) => a[1].n - b[1].n)
 
+/** Pays for visits to as many entries; a rule's, so that it may stop the walk (law L8). */
+export type Pay = (entries: number) => void
+const free: Pay = () => undefined
+
 /** The whole value; undefined when never set or cleared. */
-export function readVariable(view: View, rid: string, name: string): Json | undefined {
+export function readVariable(view: View, rid: string, name: string, pay = free): Json | undefined {
   const record = view.get(GROUP.variables(rid), name) as VariableRecord | undefined
   if (record === undefined) return undefined
   if ('v' in record) return record.v
+  const group = GROUP.entries(rid, name)
+  const wholes = view instanceof Records ? view.wholes : undefined
+  const known = wholes?.get(group)
+  if (known !== undefined) return known
   const map: JsonObject = Object.create(null)
-  for (const [key, entry] of entriesOf(view, rid, name)) map[key] = entry.v
+  const entries = entriesOf(view, rid, name)
+  pay(entries.length)
+  for (const [key, entry] of entries) map[key] = entry.v
+  wholes?.set(group, map)
   return map
 }
 
@@ -262,14 +276,14 @@ export function readEntry(
 }
 
 /** Assigns the whole value; of a split map only the changed entries are written. */
-export function writeVariable(records: Records, rid: string, name: string, value: Json): void {
+export function writeVariable(records: Records, rid: string, name: string, value: Json, pay = free): void {
   const record = records.get(GROUP.variables(rid), name) as VariableRecord | undefined
-  const wasSplit = record !== undefined && 'split' in record
-  if (isMap(value) && (wasSplit || isLarge(value))) {
-    writeSplit(records, rid, name, value)
+  const next = record !== undefined && 'split' in record ? record.split : undefined
+  if (isMap(value) && (next !== undefined || isLarge(value))) {
+    writeSplit(records, rid, name, value, next ?? 1, pay)
     return
   }
-  if (wasSplit) clearEntries(records, rid, name)
+  if (next !== undefined) clearEntries(records, rid, name, pay)
   records.put(GROUP.variables(rid), name, { v: value })
 }
 
@@ -277,14 +291,15 @@ function isLarge(map: JsonObject): boolean {
   return JSON.stringify(map).length > INLINE_BYTES
 }
 
-function writeSplit(records: Records, rid: string, name: string, map: JsonObject): void {
+function writeSplit(records: Records, rid: string, name: string, map: JsonObject, unused: number, pay: Pay): void {
   const group = GROUP.entries(rid, name)
   const before = new Map(entriesOf(records, rid, name))
+  pay(before.size)
   const keys = Object.keys(map)
   const kept = [...before.keys()].filter(key => Object.hasOwn(map, key))
   // Entries keep their numbers as long as the old keys come first and in the old order; otherwise all are renumbered.
   const inOrder = kept.every((key, i) => keys[i] === key)
-  let next = inOrder ? 1 + Math.max(0, ...[...before.values()].map(entry => entry.n)) : 1
+  let next = inOrder ? unused : 1
   for (const key of keys) {
     const old = before.get(key)
     const value = map[key] as Json
@@ -316,16 +331,18 @@ export function writeEntry(records: Records, rid: string, name: string, key: str
   return true
 }
 
-export function clearVariable(records: Records, rid: string, name: string): void {
+export function clearVariable(records: Records, rid: string, name: string, pay = free): void {
   const record = records.get(GROUP.variables(rid), name) as VariableRecord | undefined
   if (record === undefined) return
-  if ('split' in record) clearEntries(records, rid, name)
+  if ('split' in record) clearEntries(records, rid, name, pay)
   records.put(GROUP.variables(rid), name, undefined)
 }
 
-function clearEntries(records: Records, rid: string, name: string): void {
+function clearEntries(records: Records, rid: string, name: string, pay: Pay): void {
   const group = GROUP.entries(rid, name)
-  for (const [key] of records.list(group)) records.put(group, key, undefined)
+  const rows = records.list(group)
+  pay(rows.length)
+  for (const [key] of rows) records.put(group, key, undefined)
 }
 
 /** Names of the variables of a ruleset, with their values, for the owner's State page. */

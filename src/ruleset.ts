@@ -37,7 +37,7 @@ import {
 import type { Json, JsonObject } from './ports.ts'
 import { code, LIMIT, type Run } from './run.ts'
 import { nextRun, putJob } from './schedule.ts'
-import { toJson } from './value.ts'
+import { pay, toJson } from './value.ts'
 
 const isPlainMap = (value: unknown): value is JsonObject =>
   value !== null && typeof value === 'object' && !Array.isArray(value)
@@ -86,7 +86,7 @@ export class RulesetHost implements Host {
   // -- persistent variables ---------------------------------------------------------------------------------
 
   ent(name: string): Value | undefined {
-    return readVariable(this.run.records, this.rid, name) as Value | undefined
+    return readVariable(this.run.records, this.rid, name, this.visit) as Value | undefined
   }
 
   entPath(name: string, path: readonly Value[]): Value | undefined {
@@ -100,7 +100,7 @@ export class RulesetHost implements Host {
 
   setEnt(name: string, value: Value): void {
     this.mayWrite()
-    writeVariable(this.run.records, this.rid, name, this.storable(value))
+    writeVariable(this.run.records, this.rid, name, this.json(value), this.visit)
   }
 
   setEntPath(name: string, path: readonly Value[], value: Value): void {
@@ -117,13 +117,13 @@ export class RulesetHost implements Host {
       return
     }
     const next = path.length === 1 ? value : putPath((found.entry ?? {}) as Value, path.slice(1), value)
-    writeEntry(this.run.records, this.rid, name, key, this.storable(next))
+    writeEntry(this.run.records, this.rid, name, key, this.json(next))
   }
 
   clearEnt(name: string, path?: readonly Value[]): void {
     this.mayWrite()
     if (path === undefined || path.length === 0) {
-      clearVariable(this.run.records, this.rid, name)
+      clearVariable(this.run.records, this.rid, name, this.visit)
       return
     }
     const key = String(path[0])
@@ -138,15 +138,16 @@ export class RulesetHost implements Host {
       this.rid,
       name,
       key,
-      path.length === 1 ? undefined : this.storable(deletePath(found.entry as Value, path.slice(1))),
+      path.length === 1 ? undefined : this.json(deletePath(found.entry as Value, path.slice(1))),
     )
   }
 
-  private storable(value: Value): Json {
-    const json = toJson(value)
-    this.run.budget.size -= 16
-    return json
+  /** A value as it leaves the ruleset, paid for. */
+  json(value: Value | undefined): Json {
+    return toJson(this.budget, value)
   }
+
+  private readonly visit = (entries: number): void => pay(this.budget, entries, 0)
 
   mayWrite(): void {
     if (this.run.readOnly) throw new RulesetFault('ruleset.action', 'a query changes nothing')
@@ -230,7 +231,7 @@ export class RulesetHost implements Host {
     this.run.directives.push({
       type: 'directive',
       name,
-      options: toJson(options),
+      options: this.json(options),
       meta: { rid: this.rid, rule_name: this.ruleName ?? '', txnId: this.run.txnId },
     })
   }
@@ -239,7 +240,7 @@ export class RulesetHost implements Host {
     this.mayWrite()
     if (this.run.raised >= LIMIT.raised)
       throw new RulesetFault('ruleset.budget', `more than ${LIMIT.raised} events raised in one step`)
-    const map = toJson(attrs)
+    const map = this.json(attrs)
     this.run.raise({
       eid: this.run.txnId,
       eci: this.event?.eci ?? null,
@@ -259,7 +260,7 @@ export class RulesetHost implements Host {
       throw new RulesetFault('ruleset.failed', `schedule expected ${what} is none`)
     }
     const id = this.run.uuid()
-    const attrs = toJson(job.attrs)
+    const attrs = this.json(job.attrs)
     putJob(this.run, {
       id,
       rid: this.rid,
@@ -282,14 +283,14 @@ export class RulesetHost implements Host {
 
   log(level: 'error' | 'warn' | 'info' | 'debug' | 'klog', value: Value, label?: Value): void {
     if (level === 'debug' && this.compiled.meta.logging !== true) return
-    const text = typeof value === 'string' ? value : JSON.stringify(toJson(value))
+    const text = typeof value === 'string' ? value : JSON.stringify(this.json(value))
     const message = label === undefined || label === null ? text : `${toText(label)} ${text}`
     this.run.note(level, `ruleset.${level}`, message, this.where())
   }
 
   error(level: 'error' | 'warn' | 'info' | 'debug', value: Value, rule: string): void {
     this.mayWrite()
-    const data = toJson(value)
+    const data = this.json(value)
     this.run.note(
       level === 'debug' ? 'debug' : level,
       'ruleset.error',
@@ -460,7 +461,7 @@ export function callShared(
     const value = isFunction(member)
       ? (member as KrlFunction)({ positional: [], named: args as Record<string, Value> })
       : member
-    return { value: toJson(value as Value) }
+    return { value: host.json(value as Value) }
   } catch (error) {
     if (error instanceof RulesetFault) throw new LocatedFault(error, rid)
     throw error

@@ -9,10 +9,16 @@ import { LabEngine, logged, served, unserve, until } from './lab.ts'
 
 const COUNTER = `ruleset test.counter {
   meta { shares both, errors, whole, one, size, order, kids, jobs, fib, deep, large }
+import { clearVariable, Records, readVariable, writeEntry, writeVariable } from '../src/pico.ts'
+import { LabEngine, logged, served, unserve, until } from './lab.ts'
+
+const COUNTER = `ruleset test.counter {
+  meta { shares both, errors, whole, lengths, one, size, order, kids, jobs, fib, deep }
   global {
     both = function() { {"a": ent:a, "b": ent:b} }
     errors = function() { ent:errors }
     whole = function() { ent:map }
+    lengths = function(n) { 1.range(n).filter(function(i) { ent:map.length() != 500 }).length() }
     one = function(k) { ent:map{[k]} }
     size = function() { ent:map.keys().length() }
     order = function() { ent:map.keys().slice(0, 2) }
@@ -51,6 +57,14 @@ const COUNTER = `ruleset test.counter {
     schedule:remove(ent:job{"id"}) }
   rule long { select when test long
     send_directive(1.range(9000).join(","), {}) }
+  rule pile { select when test pile
+    fired { ent:pile := 1.range(20000) } }
+  rule copy { select when test copy
+    foreach 1.range(event:attr("n").as("Number")) setting(i)
+    fired { ent:copy := ent:pile } }
+  rule double { select when test double
+    pre { big = 1.range(40).reduce(function(all, i) { [all, all] }, [1]) }
+    send_directive("big", {"big": big}) }
   rule grumble { select when test grumble
     fired { error info event:attr("big") } }
   rule sequence { select when test one before test two
@@ -92,6 +106,24 @@ describe('a step', () => {
     expect(code).toBe('ruleset.budget')
     await engine.event('lab', 'test', 'count')
     expect(await ask('both')).toEqual({ a: 2, b: 2 })
+  })
+
+  test('pays for each node that it copies into a variable', async () => {
+    await engine.event('lab', 'test', 'pile')
+    await engine.event('lab', 'test', 'copy', { n: 10 })
+    const code = await engine.refusal('event', {
+      pico: 'lab',
+      domain: 'test',
+      type: 'copy',
+      attrs: { n: 500 },
+      wait: true,
+    })
+    expect(code).toBe('ruleset.budget')
+  })
+
+  test('is stopped when a small value would be endless JSON', async () => {
+    const code = await engine.refusal('event', { pico: 'lab', domain: 'test', type: 'double', attrs: {}, wait: true })
+    expect(code).toBe('ruleset.budget')
   })
 
   test('applies once per id and keeps its answer', async () => {
@@ -142,6 +174,30 @@ describe('a map variable', () => {
     expect(await ask('size')).toBe(500)
     expect(await ask('order')).toEqual(['k1', 'k2', 'k3'])
     expect(await ask('one', { k: 'k77' })).toMatchObject({ value: 77 })
+  })
+
+  test('is put together once, however often it is read whole', async () => {
+    expect(await ask('lengths', { n: 20_000 })).toBe(0)
+  })
+
+  test('of 130,000 entries is written again', () => {
+    const records = new Records({ get: () => undefined, list: () => [] })
+    const map = Object.fromEntries(Array.from({ length: 130_000 }, (_, i) => [`k${i}`, i]))
+    writeVariable(records, 'rid', 'map', map)
+    writeVariable(records, 'rid', 'map', { ...map, k7: 'seven', last: true })
+    const whole = readVariable(records, 'rid', 'map') as object
+    expect(Object.keys(whole).slice(-2)).toEqual(['k129999', 'last'])
+    expect(whole).toMatchObject({ k7: 'seven' })
+  })
+
+  test('is put together anew after a write', () => {
+    const records = new Records({ get: () => undefined, list: () => [] })
+    writeVariable(records, 'rid', 'map', { a: 'x'.repeat(5_000) })
+    expect(readVariable(records, 'rid', 'map')).toEqual({ a: 'x'.repeat(5_000) })
+    writeEntry(records, 'rid', 'map', 'b', 2)
+    expect(readVariable(records, 'rid', 'map')).toEqual({ a: 'x'.repeat(5_000), b: 2 })
+    clearVariable(records, 'rid', 'map')
+    expect(readVariable(records, 'rid', 'map')).toBeUndefined()
   })
 
   test('is written entry by entry once it is large', async () => {

@@ -815,6 +815,7 @@ const innerQuery = (effect: Extract<Effect, { kind: 'query' }>): Query => ({
   name: effect.name,
   args: effect.args,
   depth: effect.depth,
+  ...(effect.budget === undefined ? {} : { budget: effect.budget }),
 })
 
 /** An answer that refuses its sender (not one where a rule failed: that was taken). */

@@ -14,6 +14,7 @@ import type { Answer, HttpRequest, Json, JsonObject, LoadedRuleset } from './por
 import type { RulesetHost } from './ruleset.ts'
 import { code, LIMIT } from './run.ts'
 import { removeJob } from './schedule.ts'
+import { pay } from './value.ts'
 
 type Kind = 'property' | 'function' | 'action' | 'both'
 interface Member {
@@ -334,21 +335,29 @@ const ctx: Table = {
   }),
 }
 
-/** A query by ECI: of this engine at once from the committed state, of another over HTTP as an awaited effect. */
+/** What asking costs beside the work of the answer. */
+const ASKING = 50
+
+/** A query by ECI: of this engine at once from the committed state, of another over HTTP as an awaited effect. The asker
+ *  pays for the work, so that a chain of queries has one budget, however it branches (law L8). */
 function ask(host: RulesetHost, eci: string, rid: string, name: string, args: JsonObject): Answer {
   const remote = hostOf(host, eci, undefined)
-  if (host.run.queryDepth >= LIMIT.queryDepth)
-    throw fault(`queries nest deeper than ${LIMIT.queryDepth}`, 'ruleset.depth')
-  host.run.budget.steps -= 50
-  return host.run.ask({
+  const { run } = host
+  if (run.queryDepth >= LIMIT.queryDepth) throw fault(`queries nest deeper than ${LIMIT.queryDepth}`, 'ruleset.depth')
+  pay(run.budget, ASKING, 0)
+  const { steps, size } = run.budget
+  const { spent, ...answer } = run.ask({
     kind: 'query',
     eci,
     rid,
     name,
     args,
-    depth: host.run.queryDepth + 1,
+    depth: run.queryDepth + 1,
+    budget: { steps, size },
     ...(remote === undefined ? {} : { host: remote }),
   })
+  if (spent !== undefined) pay(run.budget, spent.steps, spent.size)
+  return answer as Answer
 }
 
 function query(host: RulesetHost, eci: string, rid: string, name: string, args: JsonObject): Value {

@@ -59,6 +59,8 @@ export type Effect =
       readonly name: string
       readonly args: JsonObject
       readonly depth: number
+      /** What the asker has left (law L8). */
+      readonly budget?: Work
       readonly host?: string
     }
   | { readonly kind: 'resolve'; readonly did: string }
@@ -71,10 +73,18 @@ export interface HttpRequest {
   readonly followRedirect: boolean
 }
 
-/** An awaited effect's recorded result. `error` is a value the rule sees, never an exception of the engine. */
-export type Answer =
+/** An awaited effect's recorded result. `error` is a value the rule sees, never an exception of the engine. `spent` is
+ *  what a query of this engine cost: its asker pays. */
+export type Answer = (
   | { readonly value: Json }
   | { readonly error: { readonly code: string; readonly message: string; readonly place?: JsonObject } }
+) & { readonly spent?: Work }
+
+/** Part of a budget (krl/types.ts). */
+export interface Work {
+  readonly steps: number
+  readonly size: number
+}
 
 /** The value of a `ruleset` effect. */
 export interface LoadedRuleset {
@@ -279,6 +289,8 @@ export interface Query {
   readonly name: string
   readonly args: JsonObject
   readonly depth: number
+  /** No more than this, when another step or query asks; what was spent comes with the answer. */
+  readonly budget?: Work
 }
 export type QueryOutcome =
   | { readonly answer: Answer; readonly log: readonly LogRecord[] }

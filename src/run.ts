@@ -18,6 +18,7 @@ import {
   type LogRecord,
   Need,
   type View,
+  type Work,
 } from './ports.ts'
 
 /** Limits of one step (law L8). */
@@ -61,7 +62,7 @@ export class Run {
   directives: Directive[] = []
   /** Raised and not yet handled, in order. */
   events: PicoEvent[] = []
-  readonly budget: Budget = { steps: LIMIT.steps, depth: LIMIT.depth, size: LIMIT.size }
+  readonly budget: Budget
   /** A query may read and ask, never write. */
   readonly readOnly: boolean
   readonly queryDepth: number
@@ -73,7 +74,13 @@ export class Run {
   private drawn = 0
   private told: { readonly event: PicoEvent; readonly attrs: JsonObject } | undefined
 
-  constructor(view: View, given: Given, options: { readOnly?: boolean; queryDepth?: number; eid?: string } = {}) {
+  constructor(
+    view: View,
+    given: Given,
+    options: { readOnly?: boolean; queryDepth?: number; eid?: string; budget?: Work | undefined } = {},
+  ) {
+    const { steps, size } = options.budget ?? LIMIT
+    this.budget = { steps: Math.min(steps, LIMIT.steps), depth: LIMIT.depth, size: Math.min(size, LIMIT.size) }
     this.given = given
     this.records = new Records(view)
     this.readOnly = options.readOnly ?? false

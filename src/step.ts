@@ -11,6 +11,7 @@ import { parseContent } from './modules.ts'
 import { type Channel, GROUP, type Job, readChannel, readSelf, rulesets } from './pico.ts'
 import { allows } from './policy.ts'
 import {
+  type Answer,
   type Done,
   type Json,
   type JsonObject,
@@ -19,6 +20,7 @@ import {
   type RunQuery,
   type Step,
   type Stimulus,
+  type Work,
 } from './ports.ts'
 import { callShared, LocatedFault, settle } from './ruleset.ts'
 import { EffectFault, LIMIT, Run } from './run.ts'
@@ -327,18 +329,27 @@ function autosend(run: Run, target: JsonObject, response: JsonObject): void {
 
 /** Reads one committed state; writes are refused where they are tried. */
 export const runQuery: RunQuery = (view, query, given) => {
-  const run = new Run(view, given, { readOnly: true, queryDepth: query.depth })
+  const run = new Run(view, given, { readOnly: true, queryDepth: query.depth, budget: query.budget })
+  const before = { ...run.budget }
+  const ended = (answer: Answer) => ({
+    // Only an asker pays; to others the cost of an answer is none of their business.
+    answer: query.budget === undefined ? answer : { ...answer, spent: spentSince(before, run.budget) },
+    log: run.log,
+  })
   try {
-    return { answer: answerQuery(run, query), log: run.log }
+    return ended(answerQuery(run, query))
   } catch (error) {
     if (error instanceof Need) return { need: error.effects, answers: run.answers }
-    if (error instanceof LocatedFault)
-      return { answer: { error: error.toJson() as { code: string; message: string } }, log: run.log }
-    if (error instanceof RulesetFault)
-      return { answer: { error: { code: error.code, message: error.message } }, log: run.log }
+    if (error instanceof LocatedFault) return ended({ error: error.toJson() as { code: string; message: string } })
+    if (error instanceof RulesetFault) return ended({ error: { code: error.code, message: error.message } })
     throw error
   }
 }
+
+const spentSince = (before: Work, now: Work): Work => ({
+  steps: before.steps - now.steps,
+  size: before.size - now.size,
+})
 
 function answerQuery(
   run: Run,

@@ -13,11 +13,15 @@ import { clearVariable, Records, readVariable, writeEntry, writeVariable } from 
 import { LabEngine, logged, served, unserve, until } from './lab.ts'
 
 const COUNTER = `ruleset test.counter {
-  meta { shares both, errors, whole, lengths, one, size, order, kids, jobs, fib, deep }
+  meta { shares both, errors, whole, lengths, work, spread, told, one, size, order, kids, jobs, fib, deep }
   global {
     both = function() { {"a": ent:a, "b": ent:b} }
     errors = function() { ent:errors }
     whole = function() { ent:map }
+    work = function(n) { 1.range(n).map(function(i) { i + 1 }).length() }
+    spread = function(eci, times, n) {
+      1.range(times).map(function(i) { ctx:query(eci, "test.counter", "work", {"n": n}) }) }
+    told = function(eci) { ctx:ask(eci, "test.counter", "work", {"n": 3}) }
     lengths = function(n) { 1.range(n).filter(function(i) { ent:map.length() != 500 }).length() }
     one = function(k) { ent:map{[k]} }
     size = function() { ent:map.keys().length() }
@@ -161,6 +165,15 @@ describe('a query', () => {
       'ruleset.budget',
     )
   }, 20_000)
+
+  test('pays for the queries that it asks', async () => {
+    const { eci } = await engine.verb('channel.new', { pico: 'lab', tags: ['w'], events: '', queries: `${RID}/work` })
+    expect(await ask('spread', { eci, times: 3, n: 100_000 })).toEqual([100_000, 100_000, 100_000])
+    expect(await ask('told', { eci })).toEqual({ value: 3 })
+    const asked = { pico: 'lab', rid: RID, name: 'spread', args: { eci, times: 100, n: 100_000 } }
+    expect(await engine.refusal('query', asked)).toBe('ruleset.budget')
+    await engine.verb('channel.rm', { pico: 'lab', eci })
+  })
 
   test('reaches shared functions only', async () => {
     expect(await engine.refusal('query', { pico: 'lab', rid: RID, name: 'endless', args: {} })).toBe('query.unknown')

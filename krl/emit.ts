@@ -296,12 +296,15 @@ class Emitter {
   }
 
   private action({ target, args, setting, ...at }: Action): string {
+    const bound = setting !== undefined
     const call =
-      target.kind === 'member' ? this.host('act', target, this.args(args)) : this.actionCall(target, args, at)
+      target.kind === 'member'
+        ? this.host('act', target, this.args(args, bound))
+        : this.actionCall(target, args, bound, at)
     return setting === undefined ? call : `$v${this.binding(setting).id} = ${call}`
   }
 
-  private actionCall(target: NameExpression, args: readonly Argument[], at: Place): string {
+  private actionCall(target: NameExpression, args: readonly Argument[], bound: boolean, at: Place): string {
     const found = this.known.names.get(target)
     if (found === OPERATOR) {
       const action = this.constant('d', `$r.action(${text(target.name)})`)
@@ -313,7 +316,7 @@ class Emitter {
         binding.code.params.map(p => p.text),
         args,
       )})`
-    return `$r.act(${this.read(binding)}, ${this.args(args)}, ${this.place(at)})`
+    return `$r.act(${this.read(binding)}, ${this.args(args, bound)}, ${this.place(at)})`
   }
 
   // ---- postludes ----------------------------------------------------------------------------------------------
@@ -516,10 +519,11 @@ class Emitter {
     return `$h.${method}(${text(domain)}, ${text(name)}, ${args}, ${this.place(at)})`
   }
 
-  private args(args: readonly Argument[]): string {
+  private args(args: readonly Argument[], bound = false): string {
     const positional = args.filter(arg => arg.name === undefined).map(arg => this.expression(arg.value))
     const named = args.flatMap(arg => (arg.name === undefined ? [] : [text(arg.name), this.expression(arg.value)]))
-    return `{ positional: [${positional}], named: ${named.length === 0 ? '$n' : `$r.map($b, [${named}])`} }`
+    const setting = bound ? ', setting: true' : ''
+    return `{ positional: [${positional}], named: ${named.length === 0 ? '$n' : `$r.map($b, [${named}])`}${setting} }`
   }
 
   /** Arguments in the order of known parameters; what is not given is left out. */

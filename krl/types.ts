@@ -13,6 +13,8 @@ export interface KrlMap {
 export interface Args {
   readonly positional: readonly Value[]
   readonly named: Readonly<Record<string, Value>>
+  /** Of an action whose value `setting` binds. */
+  readonly setting?: true
 }
 
 /** A KRL function or action value. `params` are the names for named arguments. Actions may only be called as actions. */

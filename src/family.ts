@@ -8,7 +8,7 @@ import { dropChannel, putChannel } from './channel.ts'
 import { born, type Child, children, GROUP, ordinal, readChild, readSelf, writeSelf } from './pico.ts'
 import { ALLOW_ALL_EVENTS, ALLOW_ALL_QUERIES } from './policy.ts'
 import type { Birth, Json, JsonObject } from './ports.ts'
-import { LIMIT, type Run } from './run.ts'
+import type { Run } from './run.ts'
 
 /** Rulesets that every pico has; their code is the engine's own, so the hash names it and no bytes. */
 export const BUILTINS = ['io.picolabs.wrangler', 'io.picolabs.subscription'] as const
@@ -35,7 +35,6 @@ export function newChild(run: Run, wanted: { name: string; rulesets: Birth['rule
     rulesets: wanted.rulesets,
     attrs: wanted.attrs,
   }
-  if (run.letters.length >= LIMIT.letters) throw new Error('a step may not make that many children')
   run.letter({ kind: 'create', birth }, `eci:${child.eci}`)
   return child
 }

@@ -10,7 +10,7 @@ import { closeChannel, openChannel } from './channel.ts'
 import * as connections from './connection.ts'
 import { deleteChild, newChild, rename } from './family.ts'
 import { channels, children, GROUP, jobs, ordinal, readChannel, readRuleset, readSelf, rulesets } from './pico.ts'
-import type { Answer, HttpRequest, Json, JsonObject, LoadedRuleset } from './ports.ts'
+import type { Answer, HttpRequest, Json, JsonObject, Letter, LoadedRuleset } from './ports.ts'
 import type { RulesetHost } from './ruleset.ts'
 import { code, LIMIT } from './run.ts'
 import { removeJob } from './schedule.ts'
@@ -20,7 +20,8 @@ type Kind = 'property' | 'function' | 'action' | 'both'
 interface Member {
   readonly kind: Kind
   readonly params: readonly string[]
-  run(host: RulesetHost, args: readonly Value[], kind: 'member' | 'function' | 'action'): Value
+  /** `waits`: the value is wanted, as a function's or by `setting`. */
+  run(host: RulesetHost, args: readonly Value[], waits: boolean): Value
 }
 type Table = Readonly<Record<string, Member>>
 
@@ -118,11 +119,8 @@ function letterEvent(
   attrs: JsonObject,
   to: string | undefined,
 ): void {
-  const { run } = host
-  if (run.letters.length >= LIMIT.letters)
-    throw fault(`more than ${LIMIT.letters} letters in one step`, 'ruleset.budget')
   const remote = hostOf(host, eci, to)
-  run.letter(
+  host.run.letter(
     { kind: 'event', eci, domain, name, attrs, ...(remote === undefined ? {} : { host: remote }) },
     `eci:${eci}`,
   )
@@ -413,26 +411,21 @@ function httpBody(
   return undefined
 }
 
-/** `setting` and function use wait for the answer; autoraise and autosend are letters whose answer is an event in a new step. */
+/** A function, or an action with `setting`, waits for the answer. Any other request is a letter: it leaves after the
+ *  commit (law L3), and with autoraise or autosend its answer is an event in a new step. */
 function httpMember(method: string, also: boolean): Member {
   return {
     kind: also ? 'both' : 'action',
     params: HTTP_PARAMS.split(' '),
-    run(host, args) {
+    run(host, args, waits) {
       const request = httpRequest(host, method, args)
       const [, , , , , , , parseJson, autoraise, autosend] = args
-      if (autoraise || isMap(autosend)) {
-        host.run.letter(
-          {
-            kind: 'http',
-            request,
-            rid: host.rid,
-            parseJson: parseJson === true,
-            ...(autoraise ? { autoraise: toText(autoraise) } : {}),
-            ...(isMap(autosend) ? { autosend: object(host, autosend) } : {}),
-          },
-          `http:${host.run.letters.length}`,
-        )
+      if (!waits || autoraise || isMap(autosend)) {
+        postRequest(host, request, {
+          ...(parseJson === true ? { parseJson } : {}),
+          ...(autoraise ? { autoraise: toText(autoraise) } : {}),
+          ...(isMap(autosend) ? { autosend: object(host, autosend) } : {}),
+        })
         return null
       }
       const answer = host.run.ask({ kind: 'http', request })
@@ -442,6 +435,14 @@ function httpMember(method: string, also: boolean): Member {
       return parseJson === true ? { ...response, content: parseContent(response.content) } : response
     },
   }
+}
+
+type HttpBody = Extract<Letter['body'], { kind: 'http' }>
+
+/** In a lane of its own: a slow server holds up no other request. */
+function postRequest(host: RulesetHost, request: HttpRequest, then: Omit<HttpBody, 'kind' | 'request' | 'rid'>): void {
+  const id = host.run.uuid()
+  host.run.letter({ kind: 'http', request, rid: host.rid, ...then }, `http:${id}`, false, id)
 }
 
 export function parseContent(content: Value | undefined): Value {
@@ -649,11 +650,17 @@ export function callModule(
     throw new RulesetFault('ruleset.action', `${domain}:${name} is an action, it cannot stand in an expression`, place)
   if (as === 'action' && (member.kind === 'function' || member.kind === 'property'))
     throw new RulesetFault('ruleset.action', `${domain}:${name} is not an action`, place)
+  const run = (given: Args | undefined, waits: boolean): Value => {
+    const value = member.run(host, given === undefined ? [] : bind(member.params, given), waits)
+    if (host.run.letters.length > LIMIT.letters)
+      throw fault(`more than ${LIMIT.letters} letters in one step`, 'ruleset.budget')
+    return value
+  }
   try {
-    if (as !== 'member' || member.kind === 'property')
-      return member.run(host, args === undefined ? [] : bind(member.params, args), as)
-    return krlFunction(member.kind === 'action' ? 'action' : 'function', `${domain}:${name}`, member.params, given =>
-      member.run(host, bind(member.params, given), 'function'),
+    if (as !== 'member' || member.kind === 'property') return run(args, as !== 'action' || args?.setting === true)
+    const action = member.kind === 'action'
+    return krlFunction(action ? 'action' : 'function', `${domain}:${name}`, member.params, given =>
+      run(given, !action || given.setting === true),
     )
   } catch (error) {
     if (error instanceof RulesetFault && error.place === undefined)

@@ -1,19 +1,16 @@
 // What rules may rely on: one commit per step, a fault that keeps nothing, queries that change nothing, large maps by
 // entry, schedules, channels, children (DESIGN 4; krl-readings).
 
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { clearVariable, Records, readVariable, writeEntry, writeVariable } from '../src/pico.ts'
 import type { Stimulus } from '../src/ports.ts'
 import { LabEngine, logged, served, unserve, until } from './lab.ts'
 
 const COUNTER = `ruleset test.counter {
-  meta { shares both, errors, whole, one, size, order, kids, jobs, fib, deep, large }
-import { clearVariable, Records, readVariable, writeEntry, writeVariable } from '../src/pico.ts'
-import { LabEngine, logged, served, unserve, until } from './lab.ts'
-
-const COUNTER = `ruleset test.counter {
-  meta { shares both, errors, whole, lengths, work, spread, told, one, size, order, kids, jobs, fib, deep }
+  meta { shares both, errors, whole, lengths, work, spread, told, answers, one, size, order, kids, jobs, fib, deep, large }
   global {
     both = function() { {"a": ent:a, "b": ent:b} }
     errors = function() { ent:errors }
@@ -22,6 +19,8 @@ const COUNTER = `ruleset test.counter {
     spread = function(eci, times, n) {
       1.range(times).map(function(i) { ctx:query(eci, "test.counter", "work", {"n": n}) }) }
     told = function(eci) { ctx:ask(eci, "test.counter", "work", {"n": 3}) }
+    post = http:post
+    answers = function() { ent:answers }
     lengths = function(n) { 1.range(n).filter(function(i) { ent:map.length() != 500 }).length() }
     one = function(k) { ent:map{[k]} }
     size = function() { ent:map.keys().length() }
@@ -69,6 +68,20 @@ const COUNTER = `ruleset test.counter {
   rule double { select when test double
     pre { big = 1.range(40).reduce(function(all, i) { [all, all] }, [1]) }
     send_directive("big", {"big": big}) }
+  rule post { select when test post
+    every { http:post(event:attr("url"), body = "plain"); post(event:attr("url"), body = "by value") } }
+  rule post_and_fail { select when test post_and_fail
+    http:post(event:attr("url"), body = "failed")
+    fired { ent:b := endless(1) } }
+  rule post_and_wait { select when test post_and_wait
+    every {
+      http:post(event:attr("url"), body = "awaited") setting(one)
+      post(event:attr("url"), body = "awaited by value") setting(two)
+    }
+    fired { ent:answers := [one, two].map(function(answer) { answer{"status_code"} }) } }
+  rule post_many { select when test post_many
+    foreach 1.range(10001) setting(i)
+    http:post("http://127.0.0.1:1/") }
   rule grumble { select when test grumble
     fired { error info event:attr("big") } }
   rule sequence { select when test one before test two
@@ -84,6 +97,7 @@ beforeAll(async () => {
   await engine.pico('lab', COUNTER)
 })
 afterAll(async () => {
+  for (const server of Listening.all) server.close()
   await engine.close()
   unserve()
 })
@@ -235,6 +249,74 @@ describe('a map variable', () => {
     expect(await ask('size')).toBe(2)
   })
 })
+
+describe('an http action', () => {
+  test('without setting leaves after the commit, and a slow one holds up no other', async () => {
+    const server = await Listening.start()
+    server.held = true
+    await engine.event('lab', 'test', 'post', { url: server.url })
+    await engine.event('lab', 'test', 'post', { url: server.url })
+    await until('four requests at once', async () => server.bodies.length === 4)
+    expect([...server.bodies].sort()).toEqual(['by value', 'by value', 'plain', 'plain'])
+  })
+
+  test('without setting does not leave when the step fails', async () => {
+    const server = await Listening.start()
+    const args = { pico: 'lab', domain: 'test', type: 'post_and_fail', attrs: { url: server.url }, wait: true }
+    expect(await engine.refusal('event', args)).toBe('ruleset.depth')
+    await engine.event('lab', 'test', 'post', { url: server.url })
+    await until('the requests after it', async () => server.bodies.length === 2)
+    expect(server.bodies).not.toContain('failed')
+  })
+
+  test('with setting gives its answer', async () => {
+    const server = await Listening.start()
+    await engine.event('lab', 'test', 'post_and_wait', { url: server.url })
+    expect(await ask('answers')).toEqual([200, 200])
+    expect(server.bodies).toContain('awaited by value')
+  })
+
+  test('is a letter, of which a step has no more than it may', async () => {
+    const code = await engine.refusal('event', {
+      pico: 'lab',
+      domain: 'test',
+      type: 'post_many',
+      attrs: {},
+      wait: true,
+    })
+    expect(code).toBe('ruleset.budget')
+  })
+})
+
+/** An HTTP server that keeps what it is sent; while `held` it does not answer. */
+class Listening {
+  static readonly all: Listening[] = []
+  readonly bodies: string[] = []
+  held = false
+  readonly url: string
+  private readonly server: Server
+
+  private constructor(server: Server) {
+    this.server = server
+    Listening.all.push(this)
+    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    server.on('request', async (request: IncomingMessage, response: ServerResponse) => {
+      this.bodies.push(await text(request))
+      if (!this.held) response.end('taken')
+    })
+  }
+
+  static async start(): Promise<Listening> {
+    const server = createServer()
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    return new Listening(server)
+  }
+
+  close(): void {
+    this.server.closeAllConnections()
+    this.server.close()
+  }
+}
 
 describe('schedules', () => {
   test('a job at a time fires once', async () => {

@@ -225,7 +225,7 @@ describe('rules', () => {
     expect(bench.send('x:y')).toEqual(['a'])
     expect(plain(bench.host.variables.get('got'))).toEqual([['d', 20, 5], [null, 30, null], 'made'])
     expect(plain(bench.host.acts)).toEqual([
-      { domain: 'ctx', name: 'newThing', args: { positional: ['n'], named: { k: 1 } } },
+      { domain: 'ctx', name: 'newThing', args: { positional: ['n'], named: { k: 1 }, setting: true } },
     ])
   })
 

@@ -5,12 +5,12 @@ import { RulesetFault } from '../krl/types.ts'
 import { closeChannel, openChannel } from './channel.ts'
 import * as connections from './connection.ts'
 import { beginDeletion, deleteChild, newChild, rename } from './family.ts'
-import { install } from './modules.ts'
-import { GROUP, readRuleset, readSelf, rulesets } from './pico.ts'
+import { install, loadRuleset, usersOf } from './modules.ts'
+import { GROUP, readRuleset, readSelf } from './pico.ts'
 import { parsePolicy } from './policy.ts'
 import type { Birth, Json, JsonObject, Letter, LoadedRuleset } from './ports.ts'
 import { relocate } from './relocation.ts'
-import { code, EffectFault, type Run } from './run.ts'
+import type { Run } from './run.ts'
 
 const NAME_LENGTH = 200
 
@@ -32,12 +32,7 @@ function picoName(value: Json | undefined): string {
   return name
 }
 
-function load(run: Run, url: string, fresh: boolean): LoadedRuleset {
-  const installed = Object.fromEntries(rulesets(run.records).map(r => [r.rid, r.hash]))
-  const answer = run.ask({ kind: 'ruleset', url, fresh, owner: true, installed })
-  if ('error' in answer) throw new EffectFault(answer.error)
-  return answer.value as unknown as LoadedRuleset
-}
+const load = (run: Run, url: string, fresh: boolean): LoadedRuleset => loadRuleset(run, url, fresh, true)
 
 function raise(run: Run, domain: string, type: string, attrs: JsonObject): void {
   run.raise({ eid: run.txnId, eci: readSelf(run.records)?.eci ?? null, domain, type, attrs })
@@ -112,11 +107,8 @@ export const commands: Readonly<Record<string, Command>> = {
     const name = text(rid)
     if (readRuleset(run.records, name) === undefined)
       throw new RulesetFault('ruleset.unknown', `this pico has no ruleset ${name}`)
-    const users = rulesets(run.records).filter(
-      r => r.rid !== name && code(run, r.hash).meta.uses.some(use => use.rid === name),
-    )
-    if (users.length > 0)
-      throw new RulesetFault('ruleset.in_use', `${users.map(r => r.rid).join(' and ')} uses ${name}`)
+    const users = usersOf(run, name)
+    if (users.length > 0) throw new RulesetFault('ruleset.in_use', `${users.join(' and ')} uses ${name}`)
     run.records.put(GROUP.ruleset, name, undefined)
     raise(run, 'wrangler', 'ruleset_uninstalled', { rid: name })
     return { rid: name }

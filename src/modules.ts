@@ -10,9 +10,10 @@ import { closeChannel, openChannel } from './channel.ts'
 import * as connections from './connection.ts'
 import { deleteChild, newChild, rename } from './family.ts'
 import { channels, children, GROUP, jobs, ordinal, readChannel, readRuleset, readSelf, rulesets } from './pico.ts'
+import { cleanTags } from './policy.ts'
 import type { Answer, HttpRequest, Json, JsonObject, Letter, LoadedRuleset } from './ports.ts'
 import type { RulesetHost } from './ruleset.ts'
-import { code, LIMIT } from './run.ts'
+import { code, EffectFault, LIMIT } from './run.ts'
 import { removeJob } from './schedule.ts'
 import { pay } from './value.ts'
 
@@ -178,10 +179,16 @@ const channelOf = (channel: {
     familyChannelPicoID: channel.familyChannelPicoID,
   }) as unknown as JsonObject
 
-function load(host: RulesetHost, url: string, fresh: boolean): LoadedRuleset {
-  const installed = Object.fromEntries(rulesets(host.run.records).map(r => [r.rid, r.hash]))
-  const answer = host.run.ask({ kind: 'ruleset', url, fresh, owner: false, installed })
-  if ('error' in answer) throw fault(answer.error.message, answer.error.code)
+/** Channels are the same when their cleaned tags are, in whatever order. */
+const tagSet = (tags: Json): string | undefined => cleanTags(tags)?.sort().join(',')
+
+const load = (host: RulesetHost, url: string, fresh: boolean): LoadedRuleset => loadRuleset(host.run, url, fresh, false)
+
+/** Fetches and compiles a ruleset. `owner`: asked for by the owner, who may name any address. */
+export function loadRuleset(run: RulesetHost['run'], url: string, fresh: boolean, owner: boolean): LoadedRuleset {
+  const installed = Object.fromEntries(rulesets(run.records).map(r => [r.rid, r.hash]))
+  const answer = run.ask({ kind: 'ruleset', url, fresh, owner, installed })
+  if ('error' in answer) throw new EffectFault(answer.error)
   return answer.value as unknown as LoadedRuleset
 }
 
@@ -200,11 +207,15 @@ export function install(run: RulesetHost['run'], loaded: LoadedRuleset, url: str
   })
 }
 
+/** Rids of this pico's rulesets that use another. */
+export const usersOf = (run: RulesetHost['run'], rid: string): string[] =>
+  rulesets(run.records)
+    .filter(r => r.rid !== rid && code(run, r.hash).meta.uses.some(use => use.rid === rid))
+    .map(r => r.rid)
+
 function uninstall(host: RulesetHost, rid: string): void {
-  const users = rulesets(host.run.records).filter(
-    r => r.rid !== rid && code(host.run, r.hash).meta.uses.some(u => u.rid === rid),
-  )
-  if (users.length > 0) throw fault(`cannot uninstall ${rid}: ${users.map(r => r.rid).join(' and ')} uses it`)
+  const users = usersOf(host.run, rid)
+  if (users.length > 0) throw fault(`cannot uninstall ${rid}: ${users.join(' and ')} uses it`)
   host.run.records.put(GROUP.ruleset, rid, undefined)
 }
 
@@ -290,14 +301,11 @@ const ctx: Table = {
     return channelOf(openChannel(host.run, host.json(tags), host.json(events), host.json(queries), before)) as Value
   }),
   upsertChannel: action('tags eventPolicy queryPolicy', (host, [tags, events, queries]) => {
-    const wanted = Array.isArray(tags)
-      ? [...tags]
-          .map(t => String(t).toLowerCase())
-          .sort()
-          .join(',')
-      : ''
-    const before = channels(host.run.records).find(c => [...c.tags].sort().join(',') === wanted)
-    return channelOf(openChannel(host.run, host.json(tags), host.json(events), host.json(queries), before)) as Value
+    const given = host.json(tags)
+    const wanted = tagSet(given)
+    const before =
+      wanted === undefined ? undefined : channels(host.run.records).find(c => tagSet([...c.tags]) === wanted)
+    return channelOf(openChannel(host.run, given, host.json(events), host.json(queries), before)) as Value
   }),
   delChannel: action('eci', (host, [eci]) => {
     closeChannel(host.run, text(eci, 'ctx:delChannel eci'))

@@ -261,8 +261,9 @@ function ownerCommand(run: Run, stimulus: Extract<Stimulus, { kind: 'command' }>
   const { id, name, args } = stimulus
   const command = commands[name]
   if (command === undefined) return nothing(run, refusal('usage.unknown_verb', `there is no command "${name}"`))
+  const bodyHash = id === undefined ? undefined : jcsHash({ name, args })
   if (id !== undefined) {
-    const before = repeated(run, 'owner', id, jcsHash({ name, args }))
+    const before = repeated(run, 'owner', id, bodyHash)
     if (before !== undefined) return nothing(run, before)
   }
   let result: JsonObject
@@ -276,7 +277,7 @@ function ownerCommand(run: Run, stimulus: Extract<Stimulus, { kind: 'command' }>
   if ('error' in result) return nothing(run, result)
   return withRules(run, {}, {}, false, (ended, ran) => {
     const answer = name === 'event' ? eventAnswer(ended, ran) : result
-    if (id !== undefined) remember(ended, 'owner', id, jcsHash({ name, args }), answer)
+    if (id !== undefined) remember(ended, 'owner', id, bodyHash, answer)
     return answer
   })
 }

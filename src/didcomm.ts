@@ -40,6 +40,7 @@ import { GROUP, readSelf, rulesets, writeSelf } from './pico.ts'
 import { allows } from './policy.ts'
 import type { Json, JsonObject, OpenedMessage, View } from './ports.ts'
 import { code, type Run } from './run.ts'
+import { salientRules } from './salience.ts'
 import { clearTimer, setTimer } from './schedule.ts'
 
 const MESSAGES_KEPT = 1_000
@@ -606,7 +607,5 @@ function unknownMessage(run: Run, message: Message, party: Party): Received {
 }
 
 function handled(run: Run, domain: string, type: string): boolean {
-  return rulesets(run.records).some(installed =>
-    code(run, installed.hash).rules.some(rule => rule.active && rule.salient.includes(`${domain}:${type}`)),
-  )
+  return rulesets(run.records).some(({ hash }) => salientRules(code(run, hash), domain, type).length > 0)
 }

@@ -36,6 +36,7 @@ import {
 } from './pico.ts'
 import type { Json, JsonObject } from './ports.ts'
 import { code, LIMIT, type Run } from './run.ts'
+import { salientRules } from './salience.ts'
 import { nextRun, putJob } from './schedule.ts'
 import { pay, toJson } from './value.ts'
 
@@ -54,8 +55,8 @@ export class RulesetHost implements Host {
   /** The query's channel, when there is one. */
   readonly queryEci: string | null
   ruleName: string | null = null
-  /** `last`, `error error`: set by the running rule. */
-  dropped = false
+  /** What the running rule ended: its ruleset's part of the event (`last`), or the whole event (`error error`). */
+  stopped: 'ruleset' | 'event' | undefined
   private instance_: Instance | undefined
   private readonly used = new Map<string, Instance>()
   private readonly config: Readonly<Record<string, Value>>
@@ -259,6 +260,10 @@ export class RulesetHost implements Host {
         job.repeat === undefined ? `a time but "${toText(job.at ?? null)}"` : `a cron text but "${toText(job.repeat)}"`
       throw new RulesetFault('ruleset.failed', `schedule expected ${what} is none`)
     }
+    const scheduled = this.run.records.list(GROUP.job).length
+    this.visit(scheduled)
+    if (scheduled >= LIMIT.jobs)
+      throw new RulesetFault('ruleset.budget', `more than ${LIMIT.jobs} events scheduled in this pico`)
     const id = this.run.uuid()
     const attrs = this.json(job.attrs)
     putJob(this.run, {
@@ -298,7 +303,7 @@ export class RulesetHost implements Host {
       this.where(),
     )
     if (level === 'error') {
-      this.dropped = true
+      this.stopped = 'event'
       this.run.events = []
     }
     this.raise('system', 'error', { level, data, rid: this.rid, rule_name: rule, genus: 'user' } as KrlMap, this.rid)
@@ -327,33 +332,6 @@ function readTime(value: Value | undefined): number | undefined {
   return Number.isNaN(time) ? undefined : time
 }
 
-const salient = (rule: CompiledRule, domain: string, type: string) =>
-  rule.salient.some(
-    pair =>
-      pair === '*' || pair === '*:*' || pair === `${domain}:${type}` || pair === `${domain}:*` || pair === `*:${type}`,
-  )
-
-// Compiled code never changes, so which of its rules look at an event is worked out once for each name. Names come from
-// outside: past a number of them all are forgotten.
-const salience = new WeakMap<CompiledRuleset, Map<string, readonly CompiledRule[]>>()
-const NAMES_KEPT = 1000
-
-function salientRules(compiled: CompiledRuleset, domain: string, type: string): readonly CompiledRule[] {
-  const name = `${domain}:${type}`
-  let known = salience.get(compiled)
-  if (known === undefined) {
-    known = new Map()
-    salience.set(compiled, known)
-  }
-  let found = known.get(name)
-  if (found === undefined) {
-    found = compiled.rules.filter(rule => rule.active && salient(rule, domain, type))
-    if (known.size >= NAMES_KEPT) known.clear()
-    known.set(name, found)
-  }
-  return found
-}
-
 /** Handles every waiting event, those that rules raise included, until quiet: rulesets in order of installation, rules in the order of the text. */
 export function settle(run: Run): void {
   for (let event = run.events.shift(); event !== undefined; event = run.events.shift()) {
@@ -361,11 +339,12 @@ export function settle(run: Run): void {
       event.forRid === undefined
         ? rulesets(run.records)
         : [readRuleset(run.records, event.forRid)].filter(r => r !== undefined)
-    for (const installed of targets) handle(run, installed, event)
+    for (const installed of targets) if (handle(run, installed, event) === 'ended') break
   }
 }
 
-function handle(run: Run, installed: InstalledRuleset, event: PicoEvent): void {
+/** Runs what the event selects in one ruleset; `ended` when no further ruleset is to see it. */
+function handle(run: Run, installed: InstalledRuleset, event: PicoEvent): 'ended' | undefined {
   const compiled = code(run, installed.hash)
   let host: RulesetHost | undefined
   for (const rule of salientRules(compiled, event.domain, event.type)) {
@@ -374,8 +353,9 @@ function handle(run: Run, installed: InstalledRuleset, event: PicoEvent): void {
     const bindings = select(host, rule, event)
     if (bindings === undefined) continue
     runRule(host, rule, bindings)
-    if (host.dropped) return
+    if (host.stopped !== undefined) return host.stopped === 'event' ? 'ended' : undefined
   }
+  return undefined
 }
 
 /** Advances the rule's event expression; the bindings when it is selected. Progress is kept under the hash of its select. */
@@ -408,8 +388,7 @@ function runRule(host: RulesetHost, rule: CompiledRule, bindings: Readonly<Recor
   const body = host.instance.rules[rule.name]
   if (body === undefined) throw new Error(`compiled ruleset ${host.rid} lacks rule ${rule.name}`)
   try {
-    // `last` ends this ruleset's part of the event, `error error` the whole event.
-    if (body(bindings).last === true) host.dropped = true
+    if (body(bindings).last === true) host.stopped ??= 'ruleset'
   } catch (error) {
     if (error instanceof RulesetFault) throw new LocatedFault(error, host.rid, rule.name)
     throw error

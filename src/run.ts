@@ -30,8 +30,8 @@ export const LIMIT = {
   raised: 1_000,
   letters: 10_000,
   queryDepth: 16,
+  /** Scheduled at once in a pico. */
   jobs: 10_000,
-  children: 1_000_000,
   logs: 1_000,
   /** Characters of a log record's message. */
   message: 2_000,

@@ -353,6 +353,24 @@ describe('a channel', () => {
   })
 })
 
+test('a message of an unknown type is handled by a rule that looks at every event', async () => {
+  await a.pico(
+    'all-ears',
+    `ruleset test.ears {
+    meta { shares heard }
+    global { heard = function() { ent:heard } }
+    rule any { select where event:domain == "didcomm_checkers"
+      fired { ent:heard := event:name } }
+    rule unhandled { select when didcomm message_unhandled
+      fired { ent:heard := "unhandled" } }
+  }`,
+  )
+  const { invitee } = await connect(a, 'all-ears', b, 'bob')
+  const type = 'https://example.org/checkers/1.0/move'
+  await b.verb('didcomm.send', { pico: 'bob', connection: invitee, type, body: {} })
+  expect(await until('the move', () => a.query('all-ears', 'test.ears', 'heard'))).toBe('move')
+})
+
 describe('subscriptions of older rulesets', () => {
   test('are agreed over a connection and carry event:send by Tx', async () => {
     await a.event('ann', 'wrangler', 'wellKnown_requested')
@@ -383,5 +401,15 @@ describe('subscriptions of older rulesets', () => {
       attrs: { n: 'by subscription' },
     })
     await until('the event', async () => (await got(a, 'ann')).includes('by subscription'))
+    for (const domain of ['connection', 'didcomm', 'http']) {
+      const before = (await seen(a, 'ann', 'message_rejected')).length
+      await b.event('bob', 'wrangler', 'send_event_on_subs', {
+        Tx_role: 'community',
+        domain,
+        type: 'closed',
+        attrs: {},
+      })
+      await until('a refusal', async () => (await seen(a, 'ann', 'message_rejected')).length > before)
+    }
   })
 })

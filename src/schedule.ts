@@ -43,15 +43,34 @@ export function nextRun(cron: string, from: number): number | undefined {
 
 const leafOf = (at: number, kind: string, id: string) => `${String(Math.ceil(at)).padStart(15, '0')}/${kind}/${id}`
 
+/** Leaf, beside `self`, of the time of the earliest timer; null for none. */
+const ALARM = 'alarm'
+
 export function setTimer(run: Run, at: number, kind: 'job' | 'thread', id: string): void {
-  run.records.put(TIMER, leafOf(at, kind, id), { at: Math.ceil(at), kind, id })
+  const due = Math.ceil(at)
+  run.records.put(TIMER, leafOf(at, kind, id), { at: due, kind, id })
+  const earliest = keptAlarm(run.records)
+  if (earliest === null || (earliest !== undefined && due < earliest)) run.records.put(GROUP.pico, ALARM, due)
   run.timersChanged = true
 }
 
 export function clearTimer(run: Run, at: number, kind: 'job' | 'thread', id: string): void {
-  run.records.put(TIMER, leafOf(at, kind, id), undefined)
+  const leaf = leafOf(at, kind, id)
+  if (run.records.get(TIMER, leaf) === undefined) return
+  run.records.put(TIMER, leaf, undefined)
+  // Which timer is now the earliest is looked up once, when the step ends.
+  if (keptAlarm(run.records) === Math.ceil(at)) recountAlarm(run)
   run.timersChanged = true
 }
+
+/** The earliest timer is to be looked up when the step ends, whatever was noted of it. */
+export function recountAlarm(run: Run): void {
+  run.records.put(GROUP.pico, ALARM, undefined)
+  run.timersChanged = true
+}
+
+/** Undefined: to be looked up. */
+const keptAlarm = (view: View) => view.get(GROUP.pico, ALARM) as number | null | undefined
 
 /** Timers that are due at `now`, earliest first. */
 export function dueTimers(view: View, now: number): { at: number; kind: 'job' | 'thread'; id: string }[] {
@@ -62,8 +81,16 @@ export function dueTimers(view: View, now: number): { at: number; kind: 'job' | 
     .map(([, value]) => value as { at: number; kind: 'job' | 'thread'; id: string })
 }
 
-/** When this pico must be woken next, null for never. */
-export function nextAlarm(view: View): number | null {
+/** When this pico must be woken next, null for never. All timers are looked at only when the earliest of them went. */
+export function nextAlarm(records: Records): number | null {
+  const kept = keptAlarm(records)
+  if (kept !== undefined) return kept
+  const first = earliestTimer(records)
+  records.put(GROUP.pico, ALARM, first)
+  return first
+}
+
+function earliestTimer(view: View): number | null {
   let first: number | null = null
   for (const [, value] of view.list(TIMER)) {
     const { at } = value as { at: number }

@@ -24,7 +24,7 @@ import {
 } from './ports.ts'
 import { callShared, LocatedFault, settle } from './ruleset.ts'
 import { EffectFault, LIMIT, Run } from './run.ts'
-import { clearTimer, dueTimers, nextAlarm, nextRun, putJob, removeJob } from './schedule.ts'
+import { clearTimer, dueTimers, nextAlarm, nextRun, putJob, recountAlarm, removeJob } from './schedule.ts'
 
 const KEPT_ANSWER_BYTES = 16 * 1024
 const ANSWER_KEPT_MS = 24 * 3600 * 1000
@@ -53,7 +53,7 @@ const HANDLERS: { [K in Stimulus['kind']]: Handler<K> } = {
         connections.timeout(run, timer.id)
       }
     }
-    run.timersChanged = true
+    recountAlarm(run)
     return withRules(run, {})
   },
   letter(run, stimulus) {
@@ -125,6 +125,7 @@ function withRules(
 }
 
 function finish(run: Run, answer: Json, more: Partial<Done> = {}): Done {
+  const alarm = run.timersChanged ? { alarm: nextAlarm(run.records) } : {}
   let changes = run.records.changes()
   if (changes.some(change => change.group === GROUP.ruleset)) {
     run.records.put(GROUP.pico, 'rulesetsHash', jcsHash(rulesets(run.records).map(r => [r.rid, r.hash])))
@@ -134,7 +135,7 @@ function finish(run: Run, answer: Json, more: Partial<Done> = {}): Done {
     changes,
     binds: run.records.binds,
     outbox: run.letters,
-    ...(run.timersChanged ? { alarm: nextAlarm(run.records) } : {}),
+    ...alarm,
     answer,
     log: run.log,
     ...(run.destroy ? { destroy: true } : {}),

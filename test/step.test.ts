@@ -6,7 +6,9 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { clearVariable, Records, readVariable, writeEntry, writeVariable } from '../src/pico.ts'
-import type { Stimulus } from '../src/ports.ts'
+import type { Given, Stimulus } from '../src/ports.ts'
+import { Run } from '../src/run.ts'
+import { clearTimer, nextAlarm, setTimer } from '../src/schedule.ts'
 import { LabEngine, logged, served, unserve, until } from './lab.ts'
 
 const COUNTER = `ruleset test.counter {
@@ -328,6 +330,31 @@ class Listening {
   }
 }
 
+describe('the alarm of a pico', () => {
+  test('is kept without looking at all timers, until the earliest goes', () => {
+    let looked = 0
+    const list = (group: string) => {
+      if (group === 'timer') looked++
+      return []
+    }
+    const given = { now: 0, seed: new Uint8Array(32) } as Given
+    const run = new Run({ get: () => undefined, list }, given)
+    setTimer(run, 20, 'job', 'b')
+    expect(nextAlarm(run.records)).toBe(20)
+    expect(looked).toBe(1)
+    setTimer(run, 10, 'thread', 'a')
+    setTimer(run, 30, 'job', 'c')
+    clearTimer(run, 30, 'job', 'c')
+    expect(nextAlarm(run.records)).toBe(10)
+    expect(looked).toBe(1)
+    clearTimer(run, 10, 'thread', 'a')
+    expect(nextAlarm(run.records)).toBe(20)
+    clearTimer(run, 20, 'job', 'b')
+    expect(nextAlarm(run.records)).toBeNull()
+    expect(looked).toBe(3)
+  })
+})
+
 describe('schedules', () => {
   test('a job at a time fires once', async () => {
     const before = await ask('both')
@@ -505,6 +532,9 @@ describe('an event with an id', () => {
     expect([failed, nothing]).toEqual([expect.stringMatching(UUID), {}])
     const own = { pico: 'lab', domain: 'test', type: 'half', attrs: {}, wait: false }
     expect(await engine.verb('event', own)).toEqual({ eid: expect.stringMatching(UUID) })
+  })
+})
+
 describe('ctx:upsertChannel', () => {
   test.each([[['Front Door', 'c']], [['c', 'front-door']], ['C,front door']])('finds a channel by %j', async tags => {
     await engine.event('lab', 'test', 'upsert', { tags: ['front-door', 'c'] })

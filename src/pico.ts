@@ -150,7 +150,7 @@ export class Records implements View {
 
   /** Writes this layer into the one below it. */
   mergeInto(target: Records): void {
-    for (const change of this.changes()) target.put(change.group, change.leaf, change.value)
+    for (const [group, own] of this.groups) for (const [leaf, value] of own) target.put(group, leaf, value)
     target.binds.push(...this.binds)
   }
 

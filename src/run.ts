@@ -3,7 +3,8 @@
 // from `given`; a run that lacks an answer ends by throwing Need and is run again from the start (DESIGN 4, Effects).
 
 import { type Budget, type CompiledRuleset, RulesetFault } from '../krl/types.ts'
-import { base64url, hex } from '../wallet/bytes.ts'
+import { base64url, hex, utf8 } from '../wallet/bytes.ts'
+import { cryptoNode } from '../wallet/crypto-node.ts'
 import { brief, cut } from './brief.ts'
 import type { Directive, PicoEvent } from './event.ts'
 import { jcsHash } from './hash.ts'
@@ -72,6 +73,7 @@ export class Run {
   timersChanged = false
   destroy = false
   private drawn = 0
+  private named = 0
   private told: { readonly event: PicoEvent; readonly attrs: JsonObject } | undefined
 
   constructor(
@@ -98,9 +100,11 @@ export class Run {
     return this.given.draw(`${label}/${this.drawn++}`)
   }
 
-  /** A message or letter id: UUID form. */
+  /** A message or letter id: UUID form. No secret, but nobody outside may foresee it; of the seed only the half that is
+   *  in `txnId` is ever shown, and hashing is faster than drawing. */
   uuid(): string {
-    return uuidOf(this.draw('id'))
+    const text = `${hex(this.given.seed)}/${this.named++}`
+    return uuidOf(cryptoNode.sha256(utf8(text)))
   }
 
   /** A channel identifier: 192 bits. */

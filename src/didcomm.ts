@@ -24,7 +24,14 @@ import { readDidDocument } from '../wallet/did-document.ts'
 import { nakedToDidKey } from '../wallet/did-key.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
-import { applyRelation, type Connection, facts, readConnection, writeConnection } from './connection-record.ts'
+import {
+  allConnections,
+  applyRelation,
+  type Connection,
+  facts,
+  readConnection,
+  writeConnection,
+} from './connection-record.ts'
 import {
   drawDid,
   fromPrior,
@@ -39,7 +46,7 @@ import {
 import { GROUP, readSelf, rulesets, writeSelf } from './pico.ts'
 import { allows } from './policy.ts'
 import type { Json, JsonObject, OpenedMessage, View } from './ports.ts'
-import { code, type Run } from './run.ts'
+import { code, LIMIT, type Run } from './run.ts'
 import { salientRules } from './salience.ts'
 import { clearTimer, setTimer } from './schedule.ts'
 
@@ -493,6 +500,7 @@ function take(
   connection ??= thread?.connectionId === undefined ? undefined : readConnection(run.records, thread.connectionId)
   if (thread?.connectionId !== undefined && connection !== undefined && thread.connectionId !== connection.connectionId)
     return reject('message.stranger', party.sender.did)
+  if (connection === undefined && pending(run) >= LIMIT.pending) return reject('connection.pending', party.sender.did)
   if (connection?.state === 'responded' && protocol.handshake !== true) connection = confirm(run, connection)
   const parent = found.parent ?? (purpose.invitationId === undefined ? undefined : find(purpose.invitationId))
   const turn = circumstances(run, message.version, {}, connection, {
@@ -516,6 +524,13 @@ function take(
   if (protocol === reportProblem) tellWaiting(run, message.pthid ?? message.thid, reportAnswer(message))
   return { replies }
 }
+
+/** Connections that strangers asked for and that nobody has completed or approved: an invitation for many uses is open to
+ *  any number of them. */
+const pending = (run: Run): number =>
+  allConnections(run.records).filter(
+    ({ role, state }) => role === 'inviter' && (state === 'requested' || state === 'responded'),
+  ).length
 
 /** Any authentic message to our new DID proves that the response arrived (RFC 0023; ACA-Py and Credo may skip complete). */
 function confirm(run: Run, connection: Connection): Connection {

@@ -34,6 +34,8 @@ export const LIMIT = {
   /** Scheduled at once in a pico. */
   jobs: 10_000,
   logs: 1_000,
+  /** Connections of a pico that strangers asked for and that are not established yet. */
+  pending: 1_000,
   /** Characters of a log record's message. */
   message: 2_000,
 } as const

@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { JsonObject } from '../src/ports.ts'
+import { LIMIT } from '../src/run.ts'
 import { connect, LabEngine, unserve, until } from './lab.ts'
 
 const WATCHER = `ruleset test.watcher {
@@ -351,6 +352,21 @@ describe('a channel', () => {
     )
     expect(await a.refusal('channel.rm', { pico: 'ann', eci: family.eci })).toBe('channel.family')
   })
+})
+
+test('strangers that nobody approves are refused past a number, and nothing is written', async () => {
+  const limit = LIMIT as { pending: number }
+  await a.pico('gate')
+  const args = { pico: 'gate', version: 'v1', multi: true, approve: true, events: '', queries: '' }
+  const { url } = await a.verb('invite', args)
+  limit.pending = 2
+  for (let n = 0; n < 3; n++)
+    await b.verb('accept', { pico: 'bob', invitation: url, events: '', queries: '', wait: false })
+  const refused = async () => JSON.stringify(await a.verb('rejected', { pico: 'gate' })).includes('connection.pending')
+  await until('a refusal', refused)
+  limit.pending = 1_000
+  const states = (await a.verb('connection.ls', { pico: 'gate' })) as { state: string }[]
+  expect(states.map(({ state }) => state)).toEqual(['invited', 'requested', 'requested'])
 })
 
 test('a message of an unknown type is handled by a rule that looks at every event', async () => {

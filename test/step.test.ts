@@ -650,6 +650,8 @@ describe('rulesets', () => {
       silent.closeAllConnections()
       silent.close()
     }
+  })
+
   test('see nothing more of an event that error error ended', async () => {
     const url = await served(`ruleset test.second {
       meta { shares heard }

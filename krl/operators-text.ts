@@ -117,7 +117,7 @@ const expand = (replacement: string, found: readonly (string | number | undefine
 }
 
 /** How deep decoded JSON may nest. */
-const MAX_JSON_DEPTH = 64
+export const MAX_JSON_DEPTH = 64
 
 /** Reads JSON; what is not a text, not JSON, or nests deeper than 64, comes back as it is. */
 const decode: Operator = (host, [given]) => {
@@ -132,7 +132,8 @@ const decode: Operator = (host, [given]) => {
   }
 }
 
-const jsonDepth = (json: string): number => {
+/** How deep the brackets of a JSON text nest. */
+export const jsonDepth = (json: string): number => {
   let depth = 0
   let deepest = 0
   let isQuoted = false

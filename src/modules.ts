@@ -3,6 +3,7 @@
 // math, time and random come from the KRL library. One table: domain → member → {kind, params, run}.
 
 import { makeLibrary } from '../krl/library.ts'
+import { jsonDepth, MAX_JSON_DEPTH } from '../krl/operators-text.ts'
 import { type Args, type KrlMap, type Place, RulesetFault, type Value } from '../krl/types.ts'
 import { isMap, krlFunction, toText } from '../krl/values.ts'
 import { DIGESTS, digest, hmacDigest } from '../wallet/crypto-node.ts'
@@ -453,8 +454,9 @@ function postRequest(host: RulesetHost, request: HttpRequest, then: Omit<HttpBod
   host.run.letter({ kind: 'http', request, rid: host.rid, ...then }, `http:${id}`, false, id)
 }
 
+/** What is no JSON, or nests deeper than rules may nest it, stays the text that it is. */
 export function parseContent(content: Value | undefined): Value {
-  if (typeof content !== 'string') return content ?? null
+  if (typeof content !== 'string' || jsonDepth(content) > MAX_JSON_DEPTH) return content ?? null
   try {
     return JSON.parse(content) as Value
   } catch {

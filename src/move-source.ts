@@ -491,7 +491,7 @@ export class MoveSource {
     if (this.leaving.has(moveId)) return
     this.leaving.add(moveId)
     this.moves.background(
-      this.drain(moveId).finally(() => this.leaving.delete(moveId)),
+      this.moves.persist(() => this.drain(moveId)).finally(() => this.leaving.delete(moveId)),
       'move.drain',
     )
   }
@@ -570,7 +570,7 @@ export class MoveSource {
   private forward(picoId: PicoId): Promise<void> {
     const running = this.forwarding.get(picoId)
     if (running) return running
-    const work = this.forwardAll(picoId).finally(() => this.forwarding.delete(picoId))
+    const work = this.moves.persist(() => this.forwardAll(picoId)).finally(() => this.forwarding.delete(picoId))
     this.forwarding.set(picoId, work)
     this.moves.background(work, 'move.forward')
     return work

@@ -10,7 +10,7 @@ import { base64url, hex, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import type { Vault } from '../wallet/vault.ts'
 import type { Engine } from './engine.ts'
-import { asPicoError, PicoError } from './errors.ts'
+import { asPicoError, errorRow, PicoError } from './errors.ts'
 import type { Keyrings } from './keyrings.ts'
 import { MOVE_STATES_BEFORE_COMMIT, type MoveRecord, picoOf, readTicket, type Ticket, text } from './move-record.ts'
 import { MoveSource } from './move-source.ts'
@@ -45,6 +45,8 @@ export interface MoveAround {
 type KeptTicket = Pick<Ticket, 'id' | 'secret' | 'expires'> & { readonly usedBy?: string }
 
 const TICKET_S = 15 * 60
+/** After a disk that failed. */
+const AGAIN_MS = 1000
 const INDEX = 'moves'
 const TICKETS = 'move-tickets'
 const BASE_URL = 'base-url'
@@ -300,6 +302,18 @@ export class Moves {
 
   random(bytes: number): string {
     return hex(this.around.random?.bytes(bytes) ?? cryptoNode.randomBytes(bytes))
+  }
+
+  /** Does again what a disk that failed for a while has ended, until it is done or the engine stops. */
+  async persist(work: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await work()
+      } catch (thrown) {
+        if (this.stopped || !errorRow(asPicoError(thrown).code).retry) throw thrown
+        await this.sleep(AGAIN_MS)
+      }
+    }
   }
 
   /** Milliseconds; ends early at `stop`. */

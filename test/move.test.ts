@@ -254,6 +254,17 @@ describe('a move', () => {
     expect((await a.node.owner.root()).picoId).toBe(fresh)
   })
 
+  test('what a failing disk ended is done again, what is a bug is not', async () => {
+    net = new Net()
+    const { node } = await net.add('a')
+    let tries = 0
+    await node.moves.persist(async () => {
+      if (++tries < 3) throw new PicoError('store.unavailable', 'The disk failed.')
+    })
+    expect(tries).toBe(3)
+    await expect(node.moves.persist(() => Promise.reject(new Error('a bug')))).rejects.toThrow('a bug')
+  })
+
   test('an engine under another address tells the peers of its picos', async () => {
     const { a, b, pair } = await three()
     await a.node.close()

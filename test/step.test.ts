@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { parseContent } from '../src/modules.ts'
 import { clearVariable, Records, readVariable, writeEntry, writeVariable } from '../src/pico.ts'
 import type { Given, Stimulus } from '../src/ports.ts'
 import { Run } from '../src/run.ts'
@@ -298,6 +299,16 @@ describe('an http action', () => {
     })
     expect(code).toBe('ruleset.budget')
   })
+})
+
+test('what an HTTP answer holds is read as JSON unless it nests too deep', () => {
+  expect([parseContent('{"a":[1]}'), parseContent('no JSON'), parseContent(undefined)]).toEqual([
+    { a: [1] },
+    'no JSON',
+    null,
+  ])
+  const deep = '['.repeat(200_000)
+  expect(parseContent(deep + ']'.repeat(200_000))).toMatch(/^\[/)
 })
 
 /** An HTTP server that keeps what it is sent; while `held` it does not answer. */

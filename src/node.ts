@@ -674,8 +674,8 @@ function noInvitation(url: string, status: number, content: string): PicoError {
 
 /** The settings do not know of a rekey: what they must say at the next start. */
 function afterRekey(home: string, keyFile: Json | undefined): string {
-  const settings = 'PICOMESH_KEY_FILE and PICOMESH_PASSPHRASE_FILE'
-  if (keyFile === join(home, 'key')) return `the next start needs neither ${settings}: the key file lies in the home`
+  if (keyFile === join(home, 'key'))
+    return 'the next start needs neither PICOMESH_KEY_FILE nor PICOMESH_PASSPHRASE_FILE: the key file lies in the home'
   const wrapped =
     keyFile === undefined
       ? 'the next start needs PICOMESH_PASSPHRASE_FILE, or `wallet unlock` after it'

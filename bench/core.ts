@@ -30,7 +30,7 @@ export interface Core {
   stop(): Promise<void>
 }
 
-const clock: Clock = {
+export const clock: Clock = {
   now: () => Date.now(),
   wake(at, fn) {
     const timer = setTimeout(fn, Math.max(0, at - Date.now()))

@@ -1,40 +1,32 @@
 // The driver by itself: a core that costs next to nothing, five sealed records an event, LevelDB on this disk.
 // Sequential stands beside the same sealed bytes written raw, one synced chained batch after the other.
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Engine } from '../src/engine.ts'
-import type {
-  Clock,
-  Done,
-  Json,
-  JsonObject,
-  Letter,
-  PicoId,
-  RunQuery,
-  Step,
-  Stimulus,
-  Store,
-  Write,
-} from '../src/ports.ts'
+import type { Done, Json, JsonObject, Letter, RunQuery, Step, Stimulus, Store } from '../src/ports.ts'
 import { LevelStore } from '../src/stores/level.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
-import { newEngineKeys, newMasterKey, openVault, type Vault } from '../wallet/vault.ts'
+import type { Vault } from '../wallet/vault.ts'
+import { besideRaw } from './beside.ts'
+import { clock, inFolder, newVault, picoIdOf } from './core.ts'
 import { atLeast, atMost, type Measured, type Size } from './figure.ts'
 
 /** The figures of the driver. */
 export async function bench({ short }: Size): Promise<Measured[]> {
-  const [sequential, raw] = await sequentialBesideRaw(short ? 20 : 50)
+  const { ours, raw } = await besideRaw(short ? 20 : 50, async store => {
+    const engine = engineOver(store, newVault())
+    await engine.start()
+    await create(engine, 1)
+    return { submit: i => engine.submit(picoIdOf(0), event(0, i), 'applied'), stop: () => engine.stop() }
+  })
   const grouped = await inFlight(128, 100, short ? 8000 : 40_000)
   const spawn = await spawnToReady(short ? 500 : 5000)
   return [
     {
       name: 'driver, sequential submit(applied)',
-      value: Math.round(sequential),
+      value: Math.round(ours),
       unit: 'events/s',
       reference: { name: 'raw synced batches of the same bytes', value: Math.round(raw) },
-      ratio: sequential / raw,
+      ratio: ours / raw,
       goal: 0.7,
     },
     atLeast('driver, 128 in flight over 100 picos', grouped, 'events/s', 10_000),
@@ -45,14 +37,6 @@ export async function bench({ short }: Size): Promise<Measured[]> {
       1000,
     ),
   ]
-}
-
-const clock: Clock = {
-  now: () => Date.now(),
-  wake(at, fn) {
-    const timer = setTimeout(fn, Math.max(0, at - Date.now()))
-    return () => clearTimeout(timer)
-  },
 }
 
 // Five records an event: two variables, a log entry, the id seen, and the driver's head.
@@ -90,7 +74,6 @@ const letterOf = (id: string): Letter => ({
 })
 const runQuery: RunQuery = () => ({ answer: { value: null }, log: [] })
 
-const picoIdOf = (n: number): PicoId => n.toString(16).padStart(32, '0')
 const event = (n: number, i: number): Stimulus => ({
   kind: 'event',
   id: `event-${n}-${i}`,
@@ -100,13 +83,6 @@ const event = (n: number, i: number): Stimulus => ({
   name: 'reading',
   attrs: { temperature: 20 + (i % 10), at: '2024-01-01T00:00:00.000Z', sensor: `sensor-${n}`, sequence: i },
 })
-
-function vaultOf(): Vault {
-  const master = newMasterKey(cryptoNode)
-  const vault = openVault(cryptoNode, master, newEngineKeys(cryptoNode, master))
-  if (!('engine' in vault)) throw new Error(vault.message)
-  return vault
-}
 
 function engineOver(store: Store, vault: Vault): Engine {
   return new Engine({
@@ -137,43 +113,10 @@ async function create(engine: Engine, count: number, attrs: JsonObject = {}): Pr
     await Promise.all(births.slice(n, n + 100).map(birth => engine.createPico(birth)))
 }
 
-/** Turn and turn about, so that what else the machine does falls on both; the turn with the median ratio. Events/s. */
-async function sequentialBesideRaw(turns: number): Promise<[engine: number, raw: number]> {
-  return inFolder(async folder => {
-    const batches: (readonly Write[])[] = []
-    const store = new LevelStore(join(folder, 'engine'))
-    const write = store.write.bind(store)
-    store.write = (writes, sync) => {
-      batches.push(writes)
-      return write(writes, sync)
-    }
-    const raw = new LevelStore(join(folder, 'raw'))
-    await raw.open()
-    const engine = engineOver(store, vaultOf())
-    await engine.start()
-    await create(engine, 1)
-    const [rounds, warm, each] = [turns + 30, 30, 50]
-    const rates: { engine: number; raw: number }[] = []
-    for (let round = 0; round < rounds; round++) {
-      batches.length = 0
-      const start = performance.now()
-      for (let i = 0; i < each; i++) await engine.submit(picoIdOf(0), event(0, round * each + i), 'applied')
-      const middle = performance.now()
-      for (const batch of batches) await raw.write(batch, true)
-      const end = performance.now()
-      if (round >= warm) rates.push({ engine: (each * 1000) / (middle - start), raw: (each * 1000) / (end - middle) })
-    }
-    await engine.stop()
-    await raw.close()
-    const typical = rates.sort((a, b) => a.engine / a.raw - b.engine / b.raw)[rates.length >> 1]
-    return [typical?.engine ?? 0, typical?.raw ?? 1]
-  })
-}
-
 /** Events per second with `flight` callers over `picos` picos. */
 async function inFlight(flight: number, picos: number, events: number): Promise<number> {
   return inFolder(async folder => {
-    const engine = engineOver(new LevelStore(folder), vaultOf())
+    const engine = engineOver(new LevelStore(folder), newVault())
     await engine.start()
     await create(engine, picos)
     const run = async (from: number, count: number) => {
@@ -196,7 +139,7 @@ async function inFlight(flight: number, picos: number, events: number): Promise<
 /** Milliseconds from `start` to an answered event, with `picos` picos in the store, each with a letter that does not leave. */
 async function spawnToReady(picos: number): Promise<number> {
   return inFolder(async folder => {
-    const vault = vaultOf()
+    const vault = newVault()
     const first = engineOver(new LevelStore(folder), vault)
     await first.start()
     await create(first, picos, { letter: true })
@@ -209,13 +152,4 @@ async function spawnToReady(picos: number): Promise<number> {
     await second.stop()
     return took
   })
-}
-
-async function inFolder<T>(run: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'bench-engine-'))
-  try {
-    return await run(folder)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
 }

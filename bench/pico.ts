@@ -2,57 +2,32 @@
 // Sequential stands beside the very batches of the same run written raw, one synced chained batch after the other.
 
 import { join } from 'node:path'
-import type { Json, Write } from '../src/ports.ts'
+import type { Json } from '../src/ports.ts'
 import { LevelStore } from '../src/stores/level.ts'
+import { besideRaw } from './beside.ts'
 import { COUNTER, eciOf, inFolder, perSecond, picoIdOf, startCore, tick } from './core.ts'
 import { atLeast, type Measured, median, type Size } from './figure.ts'
 
 export async function bench(size: Size): Promise<Measured[]> {
-  const [sequential, raw] = await sequentialBesideRaw(size)
+  const { ours, raw } = await besideRaw(size.short ? 20 : 70, async (store, folder) => {
+    const core = await startCore(store, folder)
+    await core.engine.createPico(core.birth(0, [await core.ruleset(COUNTER)]))
+    return { submit: i => core.engine.submit(picoIdOf(0), tick(0, i), 'applied'), stop: core.stop }
+  })
   const many = await inFlight(100, size)
   const hot = await inFlight(1, size)
   return [
     {
       name: 'pico, one rule, sequential submit(applied)',
-      value: Math.round(sequential),
+      value: Math.round(ours),
       unit: 'events/s',
       reference: { name: 'raw synced batches of the same keys and bytes', value: Math.round(raw) },
-      ratio: sequential / raw,
+      ratio: ours / raw,
       goal: 0.7,
     },
     atLeast('pico, one rule, 128 in flight over 100 picos', many, 'events/s', 10_000),
     atLeast('pico, one rule, 128 in flight to one pico', hot, 'events/s', 10_000),
   ]
-}
-
-/** Turn and turn about, so that what else the machine does falls on both; the turn with the median ratio. Events/s. */
-async function sequentialBesideRaw({ short }: Size): Promise<[pico: number, raw: number]> {
-  const [rounds, warm, each] = [short ? 50 : 100, 30, 50]
-  return inFolder(async folder => {
-    const batches: (readonly Write[])[] = []
-    const store = new LevelStore(join(folder, 'engine'))
-    const write = store.write.bind(store)
-    store.write = (writes, sync) => {
-      batches.push(writes)
-      return write(writes, sync)
-    }
-    const raw = new LevelStore(join(folder, 'raw'))
-    await raw.open()
-    const core = await startCore(store, folder)
-    await core.engine.createPico(core.birth(0, [await core.ruleset(COUNTER)]))
-    const rates: { pico: number; raw: number }[] = []
-    for (let round = 0; round < rounds; round++) {
-      batches.length = 0
-      const pico = await perSecond(each, 1, i => core.engine.submit(picoIdOf(0), tick(0, round * each + i), 'applied'))
-      const recorded = [...batches]
-      const replayed = await perSecond(recorded.length, 1, i => raw.write(recorded[i] as readonly Write[], true))
-      if (round >= warm) rates.push({ pico, raw: (replayed * each) / recorded.length })
-    }
-    await core.stop()
-    await raw.close()
-    const typical = rates.sort((a, b) => a.pico / a.raw - b.pico / b.raw)[rates.length >> 1]
-    return [typical?.pico ?? 0, typical?.raw ?? 1]
-  })
 }
 
 /** Events per second with 128 callers over `picos` picos; all counted at the end, the median of three runs. */

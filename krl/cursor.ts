@@ -171,8 +171,10 @@ export class Cursor {
       const opener = OPENER.get(text)
       if (opener === undefined) {
         if (OPENING.has(text)) open.push(text.slice(-1))
-      } else if (text === '}' && !open.includes(opener)) return
-      else if (open.at(-1) === opener || text === '}') open.length = open.lastIndexOf(opener)
+      } else if (!open.includes(opener)) {
+        // The end of an interpolation closes no block: stopping at it again and again would never end.
+        if (text === '}' && kind === 'raw') return
+      } else if (open.at(-1) === opener || text === '}') open.length = open.lastIndexOf(opener)
     }
   }
 

@@ -10,7 +10,7 @@ import { cryptoNode } from '../wallet/crypto-node.ts'
 import { packV2 } from '../wallet/envelope-v2.ts'
 import { isFault } from '../wallet/fault.ts'
 import { makeFromPrior } from '../wallet/from-prior.ts'
-import { type Receiver, startReceiver } from './vectors-run/receiver.ts'
+import { identityOf, type Receiver, startReceiver } from './vectors-run/receiver.ts'
 import { bytesOf, message, type Person, person, recipientOf } from './wallet/people.ts'
 
 jest.setTimeout(60_000)
@@ -25,12 +25,10 @@ afterEach(async () => {
 
 /** Bob, connected with alice and carol. */
 async function receiverOfBob(): Promise<Receiver> {
-  const { did, verkey, signKid, boxKid } = bob
-  const seed = cryptoNode.sha256(new TextEncoder().encode('picomesh test bob'))
   const receiver = await startReceiver({
     version: 'v2',
     now: NOW * 1000,
-    identity: { did, verkey, seed, ed25519Kid: signKid, x25519Kid: boxKid },
+    identity: identityOf(bob, 'v2'),
     mediator: false,
     registered: [],
     peers: [alice.did, carol.did],

@@ -7,7 +7,7 @@ import { peek, unpack } from '../wallet/envelope.ts'
 import { packV1 } from '../wallet/envelope-v1.ts'
 import { packV2 } from '../wallet/envelope-v2.ts'
 import { isFault } from '../wallet/fault.ts'
-import { type Receiver, startReceiver } from './vectors-run/receiver.ts'
+import { identityOf, type Receiver, startReceiver } from './vectors-run/receiver.ts'
 import { bytesOf, message, person, recipientOf, resolve } from './wallet/people.ts'
 
 const NOW = 1_735_689_600
@@ -24,13 +24,10 @@ const ADDRESSES: Readonly<Record<string, Addresses>> = {
 }
 
 async function bobWith(version: 'v1' | 'v2', addresses: Addresses): Promise<Receiver> {
-  const { did, verkey, signKid, boxKid } = bob
-  const seed = cryptoNode.sha256(new TextEncoder().encode('picomesh test bob'))
-  const kids = version === 'v2' ? { ed25519Kid: signKid, x25519Kid: boxKid } : {}
   const receiver = await startReceiver({
     version,
     now: NOW * 1000,
-    identity: { did, verkey, seed, ...kids },
+    identity: identityOf(bob, version),
     mediator: false,
     registered: [],
     peers: [alice.did],

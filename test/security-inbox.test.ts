@@ -10,7 +10,7 @@ import { isFault } from '../wallet/fault.ts'
 import { makeFromPrior } from '../wallet/from-prior.ts'
 import type { Keys } from '../wallet/keys.ts'
 import { fixedKeys } from './vectors-run/keys.ts'
-import { type Effect, type Receiver, startReceiver } from './vectors-run/receiver.ts'
+import { type Effect, identityOf, type Receiver, startReceiver } from './vectors-run/receiver.ts'
 import { bytesOf, message, type Person, person, recipientOf } from './wallet/people.ts'
 
 const NOW = 1_735_689_600
@@ -28,13 +28,10 @@ afterEach(async () => {
 
 /** Bob, connected with alice and carol; mallory is a stranger. */
 async function bobWith(version: 'v1' | 'v2'): Promise<Receiver> {
-  const { did, verkey, signKid, boxKid } = bob
-  const seed = cryptoNode.sha256(new TextEncoder().encode('picomesh test bob'))
-  const kids = version === 'v2' ? { ed25519Kid: signKid, x25519Kid: boxKid } : {}
   const receiver = await startReceiver({
     version,
     now: NOW * 1000,
-    identity: { did, verkey, seed, ...kids },
+    identity: identityOf(bob, version),
     mediator: false,
     registered: [],
     peers: [alice.did, carol.did],

@@ -344,6 +344,14 @@ describe('any text', () => {
     expect(problems(piece.repeat(100_000)).length).toBeGreaterThan(0)
   })
 
+  test('the end of an interpolation where no chevron is', () => {
+    const source = fixture
+      .replace('share reading, history', 'share reading,re# history')
+      .replace('again => <<', 'again =>rule x { <<')
+    expect(source).not.toBe(fixture)
+    expect(problems(source).length).toBeGreaterThan(0)
+  })
+
   test('time grows with length', () => {
     const body = fixture.slice(fixture.indexOf('  rule take'), fixture.lastIndexOf('}'))
     const one = (i: number) => body.replace('rule take', `rule take${i}`).replace('rule flapping', `rule flapping${i}`)

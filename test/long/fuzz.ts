@@ -17,7 +17,7 @@ import { packV1 } from '../../wallet/envelope-v1.ts'
 import { packV2 } from '../../wallet/envelope-v2.ts'
 import { isFault } from '../../wallet/fault.ts'
 import { LabEngine } from '../lab.ts'
-import { type Effect, type Receiver, startReceiver } from '../vectors-run/receiver.ts'
+import { type Effect, identityOf, type Receiver, startReceiver } from '../vectors-run/receiver.ts'
 import { bytesOf, damaged, numbers, type Person, person, recipientOf, resolve } from '../wallet/people.ts'
 import type { LongOptions } from './run.ts'
 
@@ -80,13 +80,10 @@ export const PARTS: Readonly<Record<string, () => Promise<Part>>> = {
 const [alice, bob] = [person('alice'), person('bob')]
 
 function receiverOf(version: Version): Promise<Receiver> {
-  const { did, verkey, signKid, boxKid } = bob
-  const seed = cryptoNode.sha256(new TextEncoder().encode('picomesh test bob'))
-  const kids = version === 'v2' ? { ed25519Kid: signKid, x25519Kid: boxKid } : {}
   return startReceiver({
     version,
     now: NOW,
-    identity: { did, verkey, seed, ...kids },
+    identity: identityOf(bob, version),
     mediator: false,
     registered: [],
     peers: [alice.did],

@@ -33,6 +33,14 @@ export interface Identity {
   readonly x25519Kid?: string
 }
 
+/** A person as such an identity. */
+export function identityOf(
+  { did, seed, verkey, signKid, boxKid }: Identity & { readonly signKid: string; readonly boxKid: string },
+  version: 'v1' | 'v2',
+): Identity {
+  return { did, seed, verkey, ...(version === 'v2' ? { ed25519Kid: signKid, x25519Kid: boxKid } : {}) }
+}
+
 export interface Setting {
   readonly version: 'v1' | 'v2'
   /** Milliseconds. */

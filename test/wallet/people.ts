@@ -9,6 +9,7 @@ import { makeResolver } from '../../wallet/resolver.ts'
 import { fixedKeys } from '../vectors-run/keys.ts'
 
 export interface Person {
+  readonly seed: Uint8Array
   readonly did: string
   readonly verkey: string
   readonly publicKey: Uint8Array
@@ -21,7 +22,8 @@ export interface Person {
 export const { resolve } = makeResolver()
 
 export function person(name: string, crypto: Crypto = cryptoNode): Person {
-  const pair = crypto.ed25519KeyPair(crypto.sha256(utf8(`picomesh test ${name}`)))
+  const seed = crypto.sha256(utf8(`picomesh test ${name}`))
+  const pair = crypto.ed25519KeyPair(seed)
   const box = crypto.x25519KeyPair(crypto.ed25519ToX25519Secret(pair.secretKey))
   const multikey = encodeMultikey('Ed25519', pair.publicKey)
   const did = `did:key:${multikey}`
@@ -34,7 +36,7 @@ export function person(name: string, crypto: Crypto = cryptoNode): Person {
     [boxKid, box],
   ])
   const keys = fixedKeys(crypto, pairs)
-  return { did, verkey, publicKey: pair.publicKey, x25519: box.publicKey, signKid, boxKid, keys }
+  return { seed, did, verkey, publicKey: pair.publicKey, x25519: box.publicKey, signKid, boxKid, keys }
 }
 
 export function recipientOf(to: Person) {

@@ -1,9 +1,10 @@
 // From the spawn of the real program to engine.json, with 5,000 picos on disk: start-up does not depend on their number.
 
 import { join } from 'node:path'
+import { freePort } from '../examples/engine-process.ts'
 import { inFolder, perSecond } from './core.ts'
 import { atMost, type Measured, median, type Size } from './figure.ts'
-import { freePort, startServer } from './server.ts'
+import { startServer } from './server.ts'
 
 const STARTS = 5
 const BORN_MS = 120_000

@@ -2,7 +2,6 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readEngineFile } from '../src/home.ts'
@@ -73,15 +72,6 @@ async function ready(server: ChildProcess, home: string): Promise<string> {
   }
   server.kill('SIGKILL')
   throw new Error(`the engine did not start (exit ${server.exitCode})`)
-}
-
-/** A port that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
 }
 
 // Fields 14 and 15 of proc(5) stat: user and system time in ticks of 10 ms.

@@ -2,6 +2,7 @@
 // by kill -9. Every child is gone when this process ends.
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -177,13 +178,17 @@ async function readyFile(home: string, ended: Promise<number | string>, written:
   throw new Error(`the engine was not ready within ${READY_MS} ms: ${written.join('').trim()}`)
 }
 
-/** A port that was free a moment ago. */
+/** A port that was free a moment ago, of those that no outgoing connection is given: it stays free while its engine is down. */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise(resolve => server.close(resolve))
-  return port
+  for (;;) {
+    const port = randomInt(15_000, 30_000)
+    const server = createServer()
+    const free = await new Promise<boolean>(resolve => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    })
+    if (free) return port
+  }
 }
 
 /** Looks every 20 ms until `holds` gives something; throws after `ms`, saying what was waited for. */

@@ -6,7 +6,7 @@ import type { Json, JsonObject } from './ports.ts'
 
 const NODES = 100
 const CHARACTERS = 4_000
-/** Of one text. */
+/** Of one text, when all do not fit: a long DID in every message of a peer is no reason to shorten. */
 const TEXT = 200
 
 /** At most `length` characters of a text, with `…` after them when there were more. */
@@ -30,11 +30,11 @@ const room = (): Room => ({ nodes: NODES, characters: CHARACTERS })
 
 function fits(value: Json, left: Room): boolean {
   if (--left.nodes < 0) return false
-  if (typeof value === 'string') return value.length <= TEXT && fitsText(value, left)
+  if (typeof value === 'string') return fitsText(value, left)
   if (value === null || typeof value !== 'object') return true
   if (Array.isArray(value)) return value.length <= left.nodes && value.every(item => fits(item, left))
   for (const key in value)
-    if (key.length > TEXT || !fitsText(key, left) || !fits(value[key] as Json, left)) return false
+    if (!fitsText(key, left) || !fits(value[key] as Json, left)) return false
   return true
 }
 

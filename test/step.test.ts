@@ -683,7 +683,8 @@ describe('rulesets', () => {
   })
 
   test('are logged with the attributes of ordinary events whole, and of huge ones in brief', async () => {
-    const ordinary = { sensor: 's0', readings: [1, 2.5, null], thing: { name: 'out', on: true } }
+    const from = `did:peer:4zQm${'x'.repeat(1_500)}`
+    const ordinary = { sensor: 's0', from, readings: [1, 2.5, null], thing: { name: 'out', on: true } }
     const huge = { big: 'x'.repeat(1_000_000), list: Array.from({ length: 5_000 }, (_, i) => i), after: 'y' }
     await engine.event('lab', 'test', 'count', ordinary)
     await engine.event('lab', 'test', 'grumble', huge)

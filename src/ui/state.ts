@@ -161,7 +161,7 @@ export function seen(state: State): string[] {
   return [...new Set(['status', 'picos', ...panel, ...map])]
 }
 
-/** Keys to be asked for now, the most wanted first. */
+/** Keys to ask for next, the most wanted first. */
 export function due(state: State): string[] {
   return seen(state).filter(key => !(key in state.loading) && (state.entries[key]?.stale ?? true))
 }

@@ -231,13 +231,21 @@ export class Node implements Agent {
       fetchInvitation: url => this.fetchInvitation(url),
     })
     this.listen(engine, inbox)
-    await sources.start()
-    await engine.start()
-    await mail.start()
-    this.open_ = { engine, vault, sources, inbox, outbox, owner, moves, mail }
-    // A new home has none, nor has one whose root moved away.
-    await owner.root()
-    await moves.start()
+    try {
+      await sources.start()
+      await engine.start()
+      await mail.start()
+      this.open_ = { engine, vault, sources, inbox, outbox, owner, moves, mail }
+      // A new home has none, nor has one whose root moved away.
+      await owner.root()
+      await moves.start()
+    } catch (error) {
+      // Half a start is none: what runs already would go on over a store that is closed.
+      this.leave()
+      await engine.stop().catch(() => undefined)
+      this.forgetKeys(vault)
+      throw error
+    }
     this.emit({ kind: 'engine', state: 'ready' })
   }
 
@@ -266,8 +274,7 @@ export class Node implements Agent {
     return this.inTurn(why, async () => {
       const open = this.leave()
       if (open === undefined) return
-      await open.engine.stop()
-      this.forgetKeys(open.vault)
+      await open.engine.stop().finally(() => this.forgetKeys(open.vault))
       this.emit({ kind: 'engine', state: why })
     })
   }
@@ -289,8 +296,8 @@ export class Node implements Agent {
   // ---- listening to the engine --------------------------------------------------------------------------------------
 
   private listen(engine: Engine, inbox: Inbox): void {
-    engine.on('committed', event => this.committed(event))
-    engine.on('queried', ({ picoId, log }) => this.record(picoId, this.parts.clock.now(), log))
+    engine.on('committed', event => this.committed(event, inbox))
+    engine.on('queried', ({ picoId, log }) => this.record(picoId, this.parts.clock.now(), log, inbox))
     engine.on('rejected', ({ picoId, reason, from }) => {
       inbox.note(picoId, reason, from)
       this.keep(
@@ -320,9 +327,9 @@ export class Node implements Agent {
     })
   }
 
-  private committed(event: Committed): void {
+  private committed(event: Committed, inbox: Inbox): void {
     const { picoId, at, changes, log } = event
-    this.record(picoId, at, log)
+    this.record(picoId, at, log, inbox)
     for (const look of [...this.holding]) if (look.picoId === picoId) look.look()
     if (this.listeners.size === 0) return
     const groups = [...new Set(changes.map(({ group }) => group))]
@@ -331,12 +338,12 @@ export class Node implements Agent {
     for (const kind of kinds) this.emit({ kind, picoId, at: new Date(at).toISOString() })
   }
 
-  private record(picoId: PicoId, at: number, log: Committed['log']): void {
+  private record(picoId: PicoId, at: number, log: Committed['log'], inbox: Inbox): void {
     for (const record of log) {
       if (record.code === ANSWERED) this.answered(`${picoId}/${String(record.threadId)}`, record.answer ?? null)
       else this.keep({ picoId, ...(record as unknown as JsonObject) }, at)
       if (record.code === REFUSED)
-        this.open_?.inbox.note(picoId, String(record.reason), typeof record.from === 'string' ? record.from : undefined)
+        inbox.note(picoId, String(record.reason), typeof record.from === 'string' ? record.from : undefined)
     }
   }
 
@@ -638,6 +645,8 @@ export class Node implements Agent {
     const { rekey, keyFileSecret, store } = this.parts
     if (rekey === undefined || keyFileSecret === undefined)
       throw new PicoError('usage', 'this engine has no wallet file')
+    // Before a key file is made for nothing.
+    if (!this.unlocked) throw new PicoError('wallet.locked', 'the engine is locked')
     const secret: Secret =
       typeof args.passphrase === 'string'
         ? { passphrase: args.passphrase }
@@ -647,15 +656,11 @@ export class Node implements Agent {
       const { engine, vault } = this.opened
       this.leave()
       await engine.stop()
-      try {
-        await store.open()
-        const opened = await rekey(store, vault, secret)
-        // The path of a key file, never a passphrase.
-        this.rekeyed = typeof args.keyFile === 'string' ? { keyFile: args.keyFile } : {}
-        await this.run(opened)
-      } finally {
-        this.forgetKeys(vault)
-      }
+      await store.open()
+      const opened = await rekey(store, vault, secret).finally(() => this.forgetKeys(vault))
+      // The path of a key file, never a passphrase.
+      this.rekeyed = typeof args.keyFile === 'string' ? { keyFile: args.keyFile } : {}
+      await this.run(opened)
     })
     return { ...((await this.wallet()) as JsonObject), hint: afterRekey(this.parts.home, args.keyFile) }
   }

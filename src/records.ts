@@ -54,7 +54,7 @@ export class PicoRecords {
   private readonly unsynced = new Map<string, Unsynced>()
   private readonly loads = new Map<string, Promise<void>>()
   private readonly snapshots = new Set<Snapshot>()
-  /** Bytes of large records written since. */
+  /** Bytes of large records in memory. */
   private readonly large = new Map<string, number>()
   private readonly recent = new Map<string, Json | undefined>()
   /** Of a pico made with this object: ids that are on disk and not in `recent`. */
@@ -92,6 +92,11 @@ export class PicoRecords {
     else this.large.set(name, size)
   }
 
+  private weighRead(group: string, leaf: string, size: number): void {
+    if (size < LARGE) this.bytes += size
+    else this.weigh(group, leaf, size)
+  }
+
   /** Lays prepared changes over the newest state; `merge` with the version returned must follow when they are on disk. */
   lay(changes: readonly RecordChange[]): number {
     const version = ++this.version
@@ -122,7 +127,10 @@ export class PicoRecords {
   /** Takes a record out of memory at once; the write that removes it from the disk may trail. */
   discard(group: string, leaf: string): Write {
     if (pointOnly(group)) this.forget(`${group}\0${leaf}`)
-    else this.settle(this.group(group), group, leaf, undefined)
+    else {
+      this.weigh(group, leaf, 0)
+      this.settle(this.group(group), group, leaf, undefined)
+    }
     return { key: this.key(group, leaf), value: undefined }
   }
 
@@ -247,7 +255,7 @@ export class PicoRecords {
     const key = this.key(group, leaf)
     const sealed = this.store.get(key)
     if (!sealed) return undefined
-    this.bytes += sealed.length
+    this.weighRead(group, leaf, sealed.length)
     return this.open(key, sealed)[2]
   }
 
@@ -278,7 +286,7 @@ export class PicoRecords {
       const page = await this.store.range(from, end, PAGE)
       for (const { key, value } of page) {
         const [, leaf, opened] = this.open(key, value)
-        this.bytes += value.length
+        this.weighRead(name, leaf, value.length)
         if (!group.leaves.has(leaf) && !group.absent.has(leaf)) group.leaves.set(leaf, opened)
       }
       const last = page.at(-1)

@@ -92,3 +92,33 @@ test('a filter never denies what was added and is rarely wrong about the rest', 
   const wrong = Array.from({ length: 20_000 }, (_, n) => filter.may(`other-${n}`)).filter(Boolean).length
   expect(wrong).toBeLessThan(400)
 })
+
+describe('the size in memory', () => {
+  const letter = (n: number, value?: string): RecordChange => ({ group: 'outbox', leaf: `letter-${n}`, value })
+
+  test('goes up by a large record and down when it goes, whichever way', async () => {
+    const { store } = await counted()
+    const records = new PicoRecords(store, keys, idBytes(picoId), true)
+    const large = 'x'.repeat(100_000)
+    for (let n = 0; n < 100; n++) {
+      await commit(records, store, [letter(n, large)])
+      if (n % 2 === 0) await commit(records, store, [letter(n)])
+      else await store.write([records.discard('outbox', `letter-${n}`)], true)
+    }
+    expect(records.bytes).toBeLessThan(large.length)
+    await commit(records, store, [letter(1, large)])
+    await commit(records, store, [letter(1, `${large}y`)])
+    expect(records.bytes).toBeGreaterThan(large.length)
+    expect(records.bytes).toBeLessThan(2 * large.length)
+  })
+
+  test('counts a large record once that was read and then rewritten', async () => {
+    const { store } = await counted()
+    const large = 'x'.repeat(100_000)
+    await commit(new PicoRecords(store, keys, idBytes(picoId), true), store, [letter(1, large)])
+    const again = new PicoRecords(store, keys, idBytes(picoId))
+    await again.load('outbox')
+    await commit(again, store, [letter(1, large)])
+    expect(again.bytes).toBeLessThan(2 * large.length)
+  })
+})

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { PicoError } from '../src/errors.ts'
 import { Node } from '../src/node.ts'
 import type { JsonObject, Store, Write } from '../src/ports.ts'
 import { keysKey } from '../src/stores/keys.ts'
@@ -198,6 +199,36 @@ describe('an engine that was rekeyed', () => {
       false,
       'unlocked',
     ])
+    await node.verb('wallet.lock', {})
+    const late = join(home, 'late')
+    await expect(node.verb('wallet.rekey', { keyFile: late })).rejects.toMatchObject({ code: 'wallet.locked' })
+    expect(existsSync(late)).toBe(false)
     await Promise.all([node.close(), lab.close()])
+  })
+
+  test('that fails half-way through its start is locked, not half open', async () => {
+    const lab = await LabEngine.start()
+    const store = new MemoryStore()
+    const node = new Node({ ...lab.node.parts, store })
+    await node.unlock({ passphrase: '-' })
+    await node.close('locked')
+    let reads = 0
+    const broken = new Proxy(store, {
+      get(target, name) {
+        const own = Reflect.get(target, name) as unknown
+        if (name !== 'range') return typeof own === 'function' ? own.bind(target) : own
+        return async (...args: Parameters<Store['range']>) => {
+          if (++reads > 1) throw new PicoError('store.unavailable', 'The disk failed.')
+          return target.range(...args)
+        }
+      },
+    })
+    const half = new Node({ ...lab.node.parts, store: broken })
+    await expect(half.unlock({ passphrase: '-' })).rejects.toMatchObject({ code: 'store.unavailable' })
+    expect([half.unlocked, half.ready()]).toEqual([false, { ready: false, reason: 'locked' }])
+    reads = -Infinity
+    await half.unlock({ passphrase: '-' })
+    expect((await half.owner.root()).name).toBe('root')
+    await Promise.all([half.close(), lab.close()])
   })
 })

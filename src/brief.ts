@@ -33,8 +33,7 @@ function fits(value: Json, left: Room): boolean {
   if (typeof value === 'string') return fitsText(value, left)
   if (value === null || typeof value !== 'object') return true
   if (Array.isArray(value)) return value.length <= left.nodes && value.every(item => fits(item, left))
-  for (const key in value)
-    if (!fitsText(key, left) || !fits(value[key] as Json, left)) return false
+  for (const key in value) if (!fitsText(key, left) || !fits(value[key] as Json, left)) return false
   return true
 }
 

@@ -163,7 +163,8 @@ export function applyRelation(run: Run, relation: Relation): Connection {
   return writeConnection(run, next)
 }
 
-function policies(policy: Relation['policy']): Partial<Connection> {
+/** Of `{events?, queries?}` as typed; what is not given or no policy stays out. */
+export function policies(policy: Relation['policy']): Partial<Connection> {
   if (policy === undefined || policy === null || typeof policy !== 'object' || Array.isArray(policy)) return {}
   const events = typeof policy.events === 'string' ? parsePolicy(policy.events, 'event') : undefined
   const queries = typeof policy.queries === 'string' ? parsePolicy(policy.queries, 'query') : undefined

@@ -12,13 +12,14 @@ import {
   allConnections,
   applyRelation,
   type Connection,
+  policies,
   readConnection,
   view,
   writeConnection,
 } from './connection-record.ts'
 import { begin, command, post, readThread } from './didcomm.ts'
 import { ownDid, receiveAs } from './identity.ts'
-import { GROUP, type Policy } from './pico.ts'
+import { GROUP } from './pico.ts'
 import { parsePolicy } from './policy.ts'
 import type { Json, JsonObject, Letter, Stimulus, View } from './ports.ts'
 import type { Run } from './run.ts'
@@ -181,21 +182,12 @@ export function setPolicy(
   events: string | undefined,
   queries: string | undefined,
 ): JsonObject {
-  const { eventPolicy, queryPolicy, ...rest } = need(run, connectionId)
+  const before = need(run, connectionId)
   checkPolicies(events ?? '', queries ?? '')
-  const changed: Connection = {
-    ...rest,
-    eventPolicy: policyOf(events, 'event') ?? eventPolicy,
-    queryPolicy: policyOf(queries, 'query') ?? queryPolicy,
-  }
-  const text = (policies: readonly Policy[]) => JSON.stringify(policies)
-  const same = text([eventPolicy, queryPolicy]) === text([changed.eventPolicy, changed.queryPolicy])
-  return view(same ? changed : writeConnection(run, changed))
-}
-
-function policyOf(text: string | undefined, kind: 'event' | 'query'): Policy | undefined {
-  const policy = text === undefined ? undefined : parsePolicy(text, kind)
-  return typeof policy === 'string' ? undefined : policy
+  const given = { ...(events === undefined ? {} : { events }), ...(queries === undefined ? {} : { queries }) }
+  const changed: Connection = { ...before, ...policies(given) }
+  const text = ({ eventPolicy, queryPolicy }: Connection) => JSON.stringify([eventPolicy, queryPolicy])
+  return view(text(before) === text(changed) ? before : writeConnection(run, changed))
 }
 
 // ---- using one ---------------------------------------------------------------------------------------------------

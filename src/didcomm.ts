@@ -24,14 +24,7 @@ import { readDidDocument } from '../wallet/did-document.ts'
 import { nakedToDidKey } from '../wallet/did-key.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
-import {
-  allConnections,
-  applyRelation,
-  type Connection,
-  facts,
-  readConnection,
-  writeConnection,
-} from './connection-record.ts'
+import { applyRelation, type Connection, facts, readConnection, writeConnection } from './connection-record.ts'
 import {
   drawDid,
   fromPrior,
@@ -528,9 +521,10 @@ function take(
 /** Connections that strangers asked for and that nobody has completed or approved: an invitation for many uses is open to
  *  any number of them. */
 const pending = (run: Run): number =>
-  allConnections(run.records).filter(
-    ({ role, state }) => role === 'inviter' && (state === 'requested' || state === 'responded'),
-  ).length
+  run.records.list(GROUP.connection).reduce((count, [, value]) => {
+    const { role, state } = value as unknown as Connection
+    return role === 'inviter' && (state === 'requested' || state === 'responded') ? count + 1 : count
+  }, 0)
 
 /** Any authentic message to our new DID proves that the response arrived (RFC 0023; ACA-Py and Credo may skip complete). */
 function confirm(run: Run, connection: Connection): Connection {

@@ -7,7 +7,6 @@ import type { Message } from '../protocols/message.ts'
 import { MOVE, move } from '../protocols/move.ts'
 import type { Moved, Refused, Thread, Trigger } from '../protocols/turn.ts'
 import { base64url, hex, utf8 } from '../wallet/bytes.ts'
-import { cryptoNode } from '../wallet/crypto-node.ts'
 import type { Vault } from '../wallet/vault.ts'
 import type { Engine } from './engine.ts'
 import { asPicoError, errorRow, PicoError } from './errors.ts'
@@ -35,7 +34,7 @@ export interface MoveAround {
   readonly log: (record: JsonObject) => void
   /** For the console's stream. */
   readonly changed: (move: JsonObject) => void
-  readonly random?: Random
+  readonly random: Random
   /** How long a source asks a silent target before it gives a move up that is not committed, ms; 30 s. */
   readonly patience_ms?: number
   /** Awaited when a move's new state is on disk, before the next message leaves. */
@@ -301,7 +300,7 @@ export class Moves {
   // ---- common --------------------------------------------------------------------------------------------------
 
   random(bytes: number): string {
-    return hex(this.around.random?.bytes(bytes) ?? cryptoNode.randomBytes(bytes))
+    return hex(this.around.random.bytes(bytes))
   }
 
   /** Does again what a disk that failed for a while has ended, until it is done or the engine stops. */

@@ -32,7 +32,7 @@ export interface OwnMailAround {
   readonly clock: Clock
   readonly moves: Moves
   readonly log: (record: JsonObject) => void
-  readonly random?: Random
+  readonly random: Random
   /** Takes an envelope for a registered key that is no pico's here; false when it cannot be kept now. */
   readonly passOn?: (next: string, envelope: Uint8Array, delay_ms: number) => Promise<boolean>
 }
@@ -65,7 +65,7 @@ export class OwnMail implements MailOfTheEngine {
     const { named, random } = this.around
     let seed = named.get(SEED)
     if (typeof seed !== 'string') {
-      seed = base64url(random?.bytes(32) ?? cryptoNode.randomBytes(32))
+      seed = base64url(random.bytes(32))
       await named.put(SEED, seed)
     }
     const { stored, publicKey } = drawKey('Ed25519', fromBase64url(seed) as Uint8Array)

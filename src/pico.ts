@@ -242,7 +242,7 @@ const entriesOf = (view: View, rid: string, name: string): [string, Entry][] =>
     .sort((a, b) => a[1].n - b[1].n)
 
 /** Pays for visits to as many entries; a rule's, so that it may stop the walk (law L8). */
-export type Pay = (entries: number) => void
+type Pay = (entries: number) => void
 const free: Pay = () => undefined
 
 /** The whole value; undefined when never set or cleared. */

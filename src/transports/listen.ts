@@ -15,7 +15,7 @@ export interface Listener {
 }
 
 /** Told of a connection that could not be accepted. */
-export type OnFault = (error: PicoError) => void
+type OnFault = (error: PicoError) => void
 
 /** At most one such report a minute: out of file descriptors, every connection brings one. */
 const REPORT_MS = 60_000

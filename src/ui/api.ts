@@ -1,7 +1,8 @@
 // How the console talks to its engine: verbs by POST, the live stream as server-sent events, the one-time token of the
 // link exchanged for a cookie that no script can read.
 
-import type { Fault, Json, JsonObject, Verbs } from './types.ts'
+import type { VerbArgs } from '../verb-args.ts'
+import type { Fault, Json, JsonObject } from './types.ts'
 
 /** A refusal of the engine, or of the way to it. */
 export class Refusal extends Error {
@@ -15,7 +16,7 @@ export class Refusal extends Error {
 const HEADERS = { 'content-type': 'application/json' }
 
 /** The answer of a verb. Throws Refusal. */
-export async function ask<Name extends keyof Verbs>(verb: Name, args: Verbs[Name]): Promise<Json> {
+export async function ask<Name extends keyof VerbArgs>(verb: Name, args: VerbArgs[Name]): Promise<Json> {
   const response = await reach('api/verb', { method: 'POST', headers: HEADERS, body: JSON.stringify({ verb, args }) })
   const body = (await response.json().catch(() => null)) as Json
   if (response.ok) return body

@@ -2,10 +2,11 @@
 // useConsole() and never call the engine themselves.
 
 import { createContext, type Dispatch, useContext, useEffect, useReducer, useRef } from 'react'
+import type { VerbArgs } from '../verb-args.ts'
 import { ask, follow, openSession, toFault } from './api.ts'
 import { load } from './rooms.ts'
 import { type Act, type Action, due, initial, type State, TABS, type Tab, update } from './state.ts'
-import type { Json, Verbs } from './types.ts'
+import type { Json } from './types.ts'
 
 /** Requests at a time; a browser gives one origin six lines, of which the stream holds one. */
 const AT_ONCE = 4
@@ -24,7 +25,7 @@ export interface Console {
   readonly state: State
   readonly dispatch: Dispatch<Action>
   /** Asks a verb on behalf of a form or button; its outcome is `state.acts[form]`. */
-  act<Name extends keyof Verbs>(form: string, verb: Name, args: Verbs[Name], options?: ActOptions): void
+  act<Name extends keyof VerbArgs>(form: string, verb: Name, args: VerbArgs[Name], options?: ActOptions): void
   /** Refuses before asking: what was typed cannot be sent. */
   refuse(form: string, message: string): void
 }

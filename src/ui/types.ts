@@ -2,12 +2,8 @@
 // console shows what there is.
 
 import type { Json, JsonObject } from '../ports.ts'
-import type { VerbArgs } from '../verb-args.ts'
 
 export type { Json, JsonObject }
-
-/** The verbs' arguments, with the one that shows entity variables: `{[rid]: {[name]: value}}`. */
-export type Verbs = VerbArgs
 
 export interface Pico {
   readonly picoId: string

@@ -242,6 +242,11 @@ export function errorRow(code: string): ErrorRow {
   return isErrorCode(code) ? errors[code] : errors['engine.fault']
 }
 
+/** Is the pico that was asked for no longer here? */
+export function isGone(code: string): boolean {
+  return code === 'pico.unknown' || code === 'pico.moved' || code === 'pico.destroyed'
+}
+
 /** HTTP status of a code. */
 export function httpStatus(code: string): number {
   return errorRow(code).http

@@ -10,7 +10,7 @@ import { keyBytesOf } from '../wallet/did-key.ts'
 import { canonicalize } from '../wallet/jcs.ts'
 import { ENTRY, type Entry, NAME_BYTES, readChunk, StateHash } from './bundle.ts'
 import type { Custody } from './custody.ts'
-import { asPicoError, PicoError } from './errors.ts'
+import { asPicoError, isGone, PicoError } from './errors.ts'
 import { BUILTINS, builtinHash } from './family.ts'
 import type { Moves } from './move.ts'
 import { type MoveRecord, nameOf, picoOf, text } from './move-record.ts'
@@ -388,7 +388,7 @@ export class MoveTarget {
           return
         } catch (thrown) {
           const { code, message } = asPicoError(thrown)
-          if (['pico.unknown', 'pico.moved', 'pico.destroyed'].includes(code)) return
+          if (isGone(code)) return
           log({ level: 'warn', code, message, moveId })
         }
       }

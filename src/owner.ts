@@ -5,7 +5,7 @@ import { readInvitation } from '../protocols/invitation.ts'
 import { isProblem } from '../protocols/problem.ts'
 import { allConnections, view as connectionView, readConnection } from './connection-record.ts'
 import type { Engine } from './engine.ts'
-import { asPicoError, PicoError } from './errors.ts'
+import { asPicoError, isGone, PicoError } from './errors.ts'
 import {
   type Channel,
   type Child,
@@ -94,7 +94,7 @@ export class Owner {
     for (const { picoId, status } of await this.engine.picos()) {
       if (status === 'destroying' || status === 'inert') continue
       const self = await this.engine.read(picoId, readSelf).catch(error => {
-        if (!isGone(error)) unreadable(error)
+        if (!isGone(asPicoError(error).code)) unreadable(error)
         return undefined
       })
       if (self !== undefined) yield self
@@ -232,11 +232,6 @@ export class Owner {
     if (verb === undefined) throw new PicoError('usage.unknown_verb', `there is no verb "${name}"`)
     return verb(this, args as never)
   }
-}
-
-/** Said of a pico that went while others were looked at. */
-function isGone(error: unknown): boolean {
-  return error instanceof PicoError && ['pico.unknown', 'pico.moved', 'pico.destroyed'].includes(error.code)
 }
 
 /** A step's answer, or its refusal as an exception. */

@@ -5,7 +5,9 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 import { compile, load } from '../../krl/index.ts'
 import { tokenize } from '../../krl/token.ts'
+import { numbers } from '../wallet/people.ts'
 import { compiled, MemoryHost } from './host.ts'
+import { mangled } from './mangled.ts'
 
 const fixture = readFileSync(new URL('./fixtures/thermostat.krl', import.meta.url), 'utf8')
 const problems = (source: string): string[] => {
@@ -250,62 +252,11 @@ describe('errors have places', () => {
 })
 
 describe('any text', () => {
-  /** Deterministic numbers from 0 to below n. */
-  const dice = (seed: number) => {
-    let state = seed
-    return (n: number): number => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-      return Math.floor((state / 0x1_0000_0000) * n)
-    }
-  }
-  const PIECES = [
-    ...' \n"#{}<>()[]=:;,.|&-+*/%\\',
-    '<<',
-    '>>',
-    '#{',
-    're#',
-    '/*',
-    '=>',
-    ':=',
-    'rule x {',
-    'global {',
-    'function(',
-    'setting(',
-    'foreach ',
-    'fired {',
-    'where ',
-    'within ',
-    'ent:x',
-    '__proto__',
-    'null',
-    '1e9',
-    '\u2028',
-    '𝒳',
-    '\0',
-  ]
-  const mutate = (text: string, roll: (n: number) => number): string => {
-    const at = roll(text.length)
-    const length = roll(30)
-    switch (roll(4)) {
-      case 0:
-        return text.slice(0, at) + text.slice(at + length)
-      case 1:
-        return text.slice(0, at) + PIECES[roll(PIECES.length)] + text.slice(at)
-      case 2: {
-        const from = roll(text.length)
-        return text.slice(0, at) + text.slice(from, from + length) + text.slice(at)
-      }
-      default:
-        return text.slice(0, at)
-    }
-  }
-
   test('a mutated ruleset compiles to what loads, or has errors with places', () => {
-    const roll = dice(20240607)
+    const dice = numbers(20240607)
     let refused = 0
     for (let i = 0; i < 1500; i++) {
-      let source = fixture
-      for (let n = roll(4) + 1; n > 0; n--) source = mutate(source, roll)
+      const source = mangled(fixture, dice)
       const made = compile(source)
       if (made.ok) load(made.js)
       else refused += 1

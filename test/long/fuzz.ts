@@ -16,6 +16,7 @@ import { cryptoNode } from '../../wallet/crypto-node.ts'
 import { packV1 } from '../../wallet/envelope-v1.ts'
 import { packV2 } from '../../wallet/envelope-v2.ts'
 import { isFault } from '../../wallet/fault.ts'
+import { mangled } from '../krl/mangled.ts'
 import { LabEngine } from '../lab.ts'
 import { type Effect, identityOf, type Receiver, startReceiver } from '../vectors-run/receiver.ts'
 import { bytesOf, damaged, numbers, type Person, person, recipientOf, resolve } from '../wallet/people.ts'
@@ -418,36 +419,11 @@ async function verbs(): Promise<Part> {
 
 // ---- texts -------------------------------------------------------------------------------------------------
 
-const PIECES = [
-  '<<',
-  '>>',
-  '#{',
-  're#',
-  '/*',
-  '=>',
-  ':=',
-  'rule x {',
-  'global {',
-  'function(',
-  'foreach ',
-  'fired {',
-  '}',
-  '"',
-  '__proto__',
-  '\u2028',
-  '\0',
-  '𝒳',
-  '1e999',
-  'ent:x',
-  '(',
-  '{',
-]
-
 async function rulesets(): Promise<Part> {
   const fixture = readFileSync(join(ROOT, 'test/krl/fixtures/thermostat.krl'), 'utf8')
   return {
     next(dice) {
-      const source = cut(fixture, dice)
+      const source = mangled(fixture, dice)
       const since = performance.now()
       const made = compile(source)
       if (performance.now() - since > SLOW_MS) return `slow: ${source}`
@@ -460,16 +436,6 @@ async function rulesets(): Promise<Part> {
     },
     end: async () => (compile(fixture).ok ? undefined : 'the fixture itself does not compile'),
   }
-}
-
-function cut(text: string, dice: Dice): string {
-  let made = text
-  for (let n = dice(4) + 1; n > 0; n--) {
-    const [at, from, length] = [dice(made.length + 1), dice(made.length + 1), dice(40)]
-    const put = dice(2) === 0 ? PIECES[dice(PIECES.length)] : made.slice(from, from + length)
-    made = made.slice(0, at) + (dice(3) === 0 ? '' : put) + made.slice(at + (dice(2) === 0 ? length : 0))
-  }
-  return made
 }
 
 const INVITATION: JsonObject = {

@@ -374,21 +374,32 @@ const atState = (whose: 'a' | 'c', state: string, victim: 'a' | 'c') => (world: 
     if (event.kind === 'move' && event.state === state) die(world[victim])
   })
 
+// The source asks its target again after pauses that double: on a busy machine that is longer than a test has by itself.
+const PATIENCE_MS = 30_000
+
 describe('kill -9 of', () => {
   const stages = ['prepared', 'frozen', 'committed', 'active', 'draining']
   const cases = (['a', 'c'] as const).flatMap(victim =>
     stages.flatMap(state => (['resume', 'abort'] as const).map(how => [victim, state, how] as const)),
   )
-  test.each(cases)('%s when the source is %s, then %s', async (victim, state, how) => {
-    const { seen, ended } = await survive(atState('a', state, victim), how)
-    expect(seen).toBe(state)
-    const early = state === 'prepared' || state === 'frozen'
-    expect(ended).toBe(victim === 'a' && how === 'abort' && early ? 'aborted' : 'done')
-  })
+  test.each(cases)(
+    '%s when the source is %s, then %s',
+    async (victim, state, how) => {
+      const { seen, ended } = await survive(atState('a', state, victim), how)
+      expect(seen).toBe(state)
+      const early = state === 'prepared' || state === 'frozen'
+      expect(ended).toBe(victim === 'a' && how === 'abort' && early ? 'aborted' : 'done')
+    },
+    PATIENCE_MS,
+  )
 
-  test.each(['prepared', 'frozen', 'committed', 'active'])('the target when it is %s', async state => {
-    expect((await survive(atState('c', state, 'c'), 'resume')).ended).toBe('done')
-  })
+  test.each(['prepared', 'frozen', 'committed', 'active'])(
+    'the target when it is %s',
+    async state => {
+      expect((await survive(atState('c', state, 'c'), 'resume')).ended).toBe('done')
+    },
+    PATIENCE_MS,
+  )
 
   const writes = Array.from({ length: 12 }, (_, n) => 2 + 3 * n)
   test.each((['a', 'c'] as const).flatMap(victim => writes.map(n => [victim, n] as const)))(
@@ -405,6 +416,7 @@ describe('kill -9 of', () => {
       )
       expect(['done', 'aborted']).toContain(ended)
     },
+    PATIENCE_MS,
   )
 })
 

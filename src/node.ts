@@ -95,7 +95,8 @@ export class Node implements Agent {
   /** What the last rekey of this run was given: the settings of the start do not know of it. */
   private rekeyed: { readonly keyFile?: string } | undefined
   private readonly started: number
-  private readonly logs: JsonObject[] = []
+  /** As text: one string moves through the collector's generations more cheaply than the message behind a record. */
+  private readonly logs: { readonly picoId: Json; readonly text: string }[] = []
   private readonly listeners = new Set<(event: JsonObject) => void>()
   private readonly answers = new Map<string, Json>()
   private expecting = 0
@@ -349,14 +350,14 @@ export class Node implements Agent {
 
   private keep(record: JsonObject, at: number): void {
     const full = { at: new Date(at).toISOString(), ...record }
-    this.logs.push(full)
+    this.logs.push({ picoId: record.picoId ?? null, text: JSON.stringify(full) })
     if (this.logs.length > LOGS_KEPT * 1.1) this.logs.splice(0, this.logs.length - LOGS_KEPT)
     if (this.listeners.size > 0) this.emit({ kind: 'log', ...full })
   }
 
   private past(picoId: PicoId | undefined, n: number): JsonObject[] {
     const mine = picoId === undefined ? this.logs : this.logs.filter(record => record.picoId === picoId)
-    return n === 0 ? [] : mine.slice(-n)
+    return n === 0 ? [] : mine.slice(-n).map(({ text }) => JSON.parse(text) as JsonObject)
   }
 
   private emit(event: JsonObject): void {

@@ -27,7 +27,7 @@ ruleset io.picolabs.subscription {
     }
 
     handshake = "subscription:requested,subscription:approved,subscription:removed"
-    agreed = "*,!wrangler:*,!engine:*,!system:*,!connection:*,!didcomm:*,!http:*"
+    agreed = "*,!wrangler:*,!system:*,!http:*"
     members = function(all, key, value) {
       all.defaultsTo({}).values().filter(function(s) { key.isnull() || s{key} == value })
     }

@@ -37,7 +37,7 @@ import {
   verify,
 } from './identity.ts'
 import { GROUP, readSelf, rulesets, writeSelf } from './pico.ts'
-import { allows } from './policy.ts'
+import { allows, isTold } from './policy.ts'
 import type { Json, JsonObject, OpenedMessage, View } from './ports.ts'
 import { code, LIMIT, type Run } from './run.ts'
 import { salientRules } from './salience.ts'
@@ -118,6 +118,7 @@ function circumstances(
     },
     allows: (kind, first, second) =>
       connection !== undefined &&
+      !(kind === 'event' && isTold(first)) &&
       allows(kind === 'event' ? connection.eventPolicy : connection.queryPolicy, kind, first, second),
   }
 }

@@ -417,7 +417,7 @@ describe('subscriptions of older rulesets', () => {
       attrs: { n: 'by subscription' },
     })
     await until('the event', async () => (await got(a, 'ann')).includes('by subscription'))
-    for (const domain of ['connection', 'didcomm', 'http']) {
+    for (const domain of ['connection', 'didcomm', 'didcomm_basicmessage', 'engine', 'wrangler', 'system', 'http']) {
       const before = (await seen(a, 'ann', 'message_rejected')).length
       await b.event('bob', 'wrangler', 'send_event_on_subs', {
         Tx_role: 'community',

@@ -24,7 +24,7 @@ import { parsePolicy } from './policy.ts'
 import type { Json, JsonObject, Letter, Stimulus, View } from './ports.ts'
 import type { Run } from './run.ts'
 
-export { receive, timeout } from './didcomm.ts'
+export { peersMail, receive, timeout } from './didcomm.ts'
 
 /** A connection by its id, or by the peer's DID; undefined when there is none. */
 export function find(records: View, target: string): string | undefined {

@@ -329,9 +329,10 @@ function isRefused(result: Moved | Refused): result is Refused {
 
 // ---- receiving -----------------------------------------------------------------------------------------------------------
 
-export type Received =
-  | { readonly rejected: { readonly reason: string; readonly from?: string } }
-  | { readonly replies?: readonly string[] }
+interface Rejection {
+  readonly rejected: { readonly reason: string; readonly from?: string }
+}
+export type Received = Rejection | { readonly replies?: readonly string[] }
 
 interface Party {
   readonly connection: Connection | undefined
@@ -343,32 +344,52 @@ interface Party {
   readonly rotatesTo?: string
 }
 
-const reject = (reason: string, from?: string): Received => ({
+const reject = (reason: string, from?: string): Rejection => ({
   rejected: { reason, ...(from === undefined ? {} : { from }) },
 })
 
-/** One opened message. A refusal of a stranger or of an unauthentic message writes nothing. */
-export function receive(run: Run, opened: OpenedMessage): Received {
+interface Purpose {
+  readonly connectionId?: string
+  readonly invitationId?: string
+}
+
+interface Recognised {
+  readonly message: Message
+  readonly party: Party
+  readonly purpose: Purpose
+}
+
+/** Who sent a message, what it says, and that it is neither late nor a repetition. Reads only. */
+function recognise(records: View, opened: OpenedMessage, now: number): Recognised | Rejection {
   if (opened.sender === null) return reject('message.unauthenticated')
-  const purpose = run.records.get(GROUP.recipient, opened.recipientKid) as
-    | { connectionId?: string; invitationId?: string }
-    | undefined
+  const purpose = records.get(GROUP.recipient, opened.recipientKid) as Purpose | undefined
   if (purpose === undefined) return reject('envelope.unknown_recipient')
   const message = parseMessage(opened.plaintext as never, opened.version)
   if (isProblem(message)) return reject(message.code)
-  const party = whoSent(run, opened, message, purpose)
+  const party = whoSent(records, opened, message, purpose)
   if (typeof party === 'string') return reject(party, opened.sender.did ?? undefined)
   const from = party.connection?.theirDid ?? party.sender.did
-  if (isExpired(message, run.now)) return reject('message.expired', from)
-  if (isStale(run, party.name, message)) return reject('message.stale', from)
-  if (run.records.get(GROUP.seen(party.name), idKey(message.id)) !== undefined) return reject('message.duplicate', from)
-  return take(
-    run,
-    opened,
-    message,
-    party.rotatesTo === undefined ? party : rotated(run, party, party.rotatesTo),
-    purpose,
-  )
+  if (isExpired(message, now)) return reject('message.expired', from)
+  if (isStale(records, party.name, message)) return reject('message.stale', from)
+  if (records.get(GROUP.seen(party.name), idKey(message.id)) !== undefined) return reject('message.duplicate', from)
+  return { message, party, purpose }
+}
+
+/** Names a message that an established peer sends for the first time; undefined for any other. What is kept on disk
+ *  before it is applied must be of that kind: nobody else may make us write (DESIGN 3, Refusals). */
+export function peersMail(records: View, opened: OpenedMessage, now: number): string | undefined {
+  const found = recognise(records, opened, now)
+  if ('rejected' in found || found.party.connection?.state !== 'established') return undefined
+  return `${found.party.name}/${idKey(found.message.id)}`
+}
+
+/** One opened message. A refusal of a stranger or of an unauthentic message writes nothing. */
+export function receive(run: Run, opened: OpenedMessage): Received {
+  const found = recognise(run.records, opened, run.now)
+  if ('rejected' in found) return found
+  const { message, party, purpose } = found
+  const { rotatesTo } = party
+  return take(run, opened, message, rotatesTo === undefined ? party : rotated(run, party, rotatesTo), purpose)
 }
 
 /** The connection goes on under the new DID, mail from the old one is a stranger's (DIDComm v2 "DID Rotation"). A second
@@ -383,19 +404,13 @@ function rotated(run: Run, party: Party, did: string): Party {
 }
 
 /** Past the number of ids that are kept, the sender's horizon rises: what was written before it may be a repetition. */
-function isStale(run: Run, sender: string, message: Message): boolean {
-  const horizon = run.records.get('horizon', sender)
+function isStale(records: View, sender: string, message: Message): boolean {
+  const horizon = records.get('horizon', sender)
   return typeof horizon === 'number' && message.createdTime !== undefined && message.createdTime * 1000 < horizon
 }
 
 /** The connection that the authenticated sender belongs to, or a stranger that may only shake hands; a string refuses. */
-function whoSent(
-  run: Run,
-  opened: OpenedMessage,
-  message: Message,
-  purpose: { connectionId?: string; invitationId?: string },
-): Party | string {
-  const { records } = run
+function whoSent(records: View, opened: OpenedMessage, message: Message, purpose: Purpose): Party | string {
   const sender = opened.sender as NonNullable<OpenedMessage['sender']>
   const own = purpose.connectionId === undefined ? undefined : readConnection(records, purpose.connectionId)
   if (opened.version === 'v1') {

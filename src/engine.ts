@@ -38,7 +38,7 @@ import { PicoRecords } from './records.ts'
 import { type Registered, Registry } from './registry.ts'
 import { type Head, type InboxRecord, type Job, job, OWN, Resident, type Settled } from './resident.ts'
 import { type Purge, purge, purgeDue } from './seen.ts'
-import { type Committed, type Rejected, Steps } from './steps.ts'
+import { type Committed, type Rejected, Steps, type StepsWorld } from './steps.ts'
 import { idBytes, pendingKey } from './stores/keys.ts'
 import { errorValue, Trial, type TrialLimits, type TrialWorld } from './trial.ts'
 
@@ -86,6 +86,8 @@ export interface EngineOptions {
   readonly world: World
   readonly step: Step
   readonly runQuery: RunQuery
+  /** Names mail that may be kept on disk before its turn: see `Steps.keepEarly`. Without it none is. */
+  readonly peersMail?: StepsWorld['peersMail']
   /** Compiled code by hash, if at hand; `loadCode` brings it there or throws `ruleset.missing`. */
   readonly code: (hash: string) => CompiledRuleset | undefined
   readonly loadCode?: (hash: string) => Promise<void>
@@ -249,8 +251,13 @@ export class Engine {
   }
 
   /** Takes mail for a pico: opens and checks it, then applies it, or keeps it as received when that would take long.
-   *  `claim`: letters that answer it (`Done.replies`) come back with the result instead of leaving by the outbox. */
-  async accept(picoId: PicoId, stored: Json, claim = false): Promise<Settled> {
+   *  `replyWithin`: for how many ms the line that brought it waits for the letters that answer it (`Done.replies`); they
+   *  come back with the result then, instead of leaving by the outbox. Undefined: nobody waits for any. */
+  async accept(
+    picoId: PicoId,
+    stored: Json,
+    replyWithin: (opened: Stimulus) => number | undefined = () => undefined,
+  ): Promise<Settled> {
     const { status } = this.resident(picoId)
     if (status === 'retired') return this.enqueue(picoId, undefined, { early: true, stored })
     const opened = await this.options.toStimulus(picoId, stored)
@@ -258,17 +265,35 @@ export class Engine {
       this.tell('rejected', { picoId, ...opened.rejected })
       return { state: 'rejected', ...opened.rejected }
     }
-    return this.enqueue(picoId, opened, { early: !claim, claim, stored })
+    const ms = replyWithin(opened)
+    if (ms === undefined) return this.enqueue(picoId, opened, { early: true, stored })
+    const claiming = job(opened, { claim: true, stored })
+    if (ms === Number.POSITIVE_INFINITY) return this.enter(picoId, claiming)
+    const cancel = this.clock.wake(this.clock.now() + ms, () => this.keepLate(picoId, claiming))
+    return this.enter(picoId, claiming).finally(cancel)
+  }
+
+  // Its turn did not come in time, or it waits for an effect: the sender is told that it is kept. What is being committed
+  // is answered in a moment.
+  private keepLate(picoId: PicoId, late: Job): void {
+    const resident = this.residents.get(picoId)
+    if (!resident || resident.loading || this.state !== 'running') return
+    const inHand = resident.inHand === late && resident.waiting
+    if (inHand || resident.queue.includes(late)) this.steps.keepEarly(resident, late)
   }
 
   private enqueue(picoId: PicoId, stimulus: Stimulus | undefined, how: Partial<Job>): Promise<Settled> {
+    return this.enter(picoId, job(stimulus, how))
+  }
+
+  private enter(picoId: PicoId, entered: Job): Promise<Settled> {
     return new Promise((resolve, reject) => {
-      const settle: Job['settle'] = result => (result instanceof PicoError ? reject(result) : resolve(result))
+      entered.settle = result => (result instanceof PicoError ? reject(result) : resolve(result))
       const resident = this.resident(picoId)
       // What the driver itself has for a pico (timers, reports of letters) is never refused: it would not come again.
       if (resident.queue.length >= this.limits.queue || resident.held >= HELD)
         throw new PicoError('engine.busy', 'Too much waits for this pico.', { retryAfter_s: 1 })
-      this.place(resident, job(stimulus, { ...how, settle }))
+      this.place(resident, entered)
     })
   }
 
@@ -282,7 +307,7 @@ export class Engine {
       throw this.moved(resident.picoId)
     if (loading || status === 'live') {
       queue.push(placed)
-      if (placed.early && !loading && (waiting || queue.length > SHORT_QUEUE)) this.steps.keep(resident, placed)
+      if (placed.early && !loading && (waiting || queue.length > SHORT_QUEUE)) this.steps.keepEarly(resident, placed)
       this.mailbox.add(resident)
     } else if (placed.stored !== undefined) {
       resident.held++
@@ -752,6 +777,7 @@ export class Engine {
       trial: this.trials,
       step: options.step,
       semantics: options.semantics ?? '1',
+      peersMail: options.peersMail ?? (() => undefined),
       toStimulus: options.toStimulus,
       mailbox: () => this.mailbox,
       dispatch: () => this.dispatch,

@@ -85,16 +85,12 @@ export class Inbox {
   }
 
   private async settle(engine: Engine, picoId: PicoId, stored: JsonObject, carrier: Carrier): Promise<Received> {
-    const settled = await engine.accept(picoId, stored, true)
+    const settled = await engine.accept(picoId, stored, opened => replyWithin(opened, carrier))
     if (settled.state === 'rejected') return { status: 202, refused: true }
-    if (settled.state === 'accepted') return { status: 202 }
-    const { replies } = settled
     const route = this.routes.get(stored)
     if (route?.connectionId) engine.nudge(picoId, `didcomm:${route.connectionId}`)
-    if (route?.returnRoute !== true) {
-      for (const reply of replies) reply.release()
-      return { status: 202 }
-    }
+    if (settled.state === 'accepted' || route?.returnRoute !== true) return { status: 202 }
+    const { replies } = settled
     if (carrier.live) {
       if (route.connectionId) this.around.line(picoId, route.connectionId, carrier)
       for (const reply of replies) await this.speak(picoId, reply, carrier)
@@ -220,6 +216,12 @@ function count(kept: Refusals, now: number, reason: string, from: string | undef
   kept.count++
   kept.recent.push({ at: new Date(now).toISOString(), reason, ...(from === undefined ? {} : { from }) })
   if (kept.recent.length > REJECTED_KEPT) kept.recent.shift()
+}
+
+// A live line has no answer of its own to give, and can wait.
+function replyWithin(opened: Stimulus, carrier: Carrier): number | undefined {
+  if (opened.kind !== 'message' || !opened.opened.returnRoute) return undefined
+  return carrier.live ? Number.POSITIVE_INFINITY : REPLY_MS
 }
 
 function asksReturn(message: JsonObject): boolean {

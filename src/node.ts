@@ -18,7 +18,7 @@ import type { Clock, Effect, Json, JsonObject, Letter, MarkFile, PicoId, Random,
 import { uuidOf } from './run.ts'
 import { refusalOf, sentEvent, toldOf } from './sent-event.ts'
 import { Sources, type Table } from './sources.ts'
-import { runQuery, step } from './step.ts'
+import { peersMail, runQuery, step } from './step.ts'
 import type { Committed } from './steps.ts'
 import type { HttpClient } from './transports/client.ts'
 import { checkArgs } from './verb-args.ts'
@@ -188,6 +188,7 @@ export class Node implements Agent {
       },
       step,
       runQuery,
+      peersMail,
       code: hash => sources.code(hash),
       loadCode: async hash => void (await sources.ensure(hash)),
       toStimulus: (picoId, stored) => inbox.open(picoId, stored),

@@ -80,6 +80,8 @@ export interface Job {
   readonly also: readonly RecordChange[]
   attempts: number
   trial: Trial | undefined
+  /** What it is known by, if it is mail of a peer that was kept. */
+  mail: string | undefined
   /** Once; later calls do nothing. */
   settle(result: Settled | PicoError): void
 }
@@ -94,6 +96,7 @@ export const job = (stimulus: Stimulus | undefined, rest: Partial<Job> = {}): Jo
   also: [],
   attempts: 0,
   trial: undefined,
+  mail: undefined,
   settle: () => undefined,
   ...rest,
 })
@@ -125,6 +128,8 @@ export class Resident {
   afterSync: { readonly ended: Job; readonly settled: Settled }[] = []
   /** Records of mail that came while frozen or retired. */
   held = 0
+  /** Names of mail that is kept and not yet applied: a repetition of it is not written again. */
+  readonly kept = new Set<string>()
   nextInbox = 0
   nextLetter = 0
   readonly lanes = new Map<string, Lane>()

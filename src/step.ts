@@ -20,6 +20,7 @@ import {
   type RunQuery,
   type Step,
   type Stimulus,
+  type View,
   type Work,
 } from './ports.ts'
 import { callShared, LocatedFault, settle } from './ruleset.ts'
@@ -76,6 +77,10 @@ export const step: Step = (view, stimulus, given) => {
     throw error
   }
 }
+
+/** What a message of a peer is known by when nothing yet speaks against it; undefined for any other stimulus. */
+export const peersMail = (view: View, stimulus: Stimulus, now: number): string | undefined =>
+  stimulus.kind === 'message' ? connections.peersMail(view, stimulus.opened, now) : undefined
 
 function raise(run: Run, eci: string | null, domain: string, type: string, attrs: JsonObject): void {
   run.raise({ eid: run.txnId, eci, domain, type, attrs })

@@ -7,7 +7,7 @@ import type { Dispatch } from './dispatch.ts'
 import { asPicoError, errorRow, PicoError } from './errors.ts'
 import type { Mailbox } from './mailbox.ts'
 import type { Marks } from './marks.ts'
-import type { RecordChange, Step, Stimulus, Write } from './ports.ts'
+import type { RecordChange, Step, Stimulus, View, Write } from './ports.ts'
 import { type Clock, type Done, type Json, type LogRecord, Need, type Outcome, type PicoId } from './ports.ts'
 import type { Registered, Registry } from './registry.ts'
 import { type Claim, type Head, type InboxRecord, type Job, job, OWN, type Resident, type Settled } from './resident.ts'
@@ -40,6 +40,8 @@ export interface StepsWorld {
   readonly semantics: string
   readonly toStimulus: (picoId: PicoId, stored: Json) => Promise<Stimulus | Rejected>
   readonly marks: Marks
+  /** A name for mail of a known peer that was not applied before; undefined for any other. */
+  readonly peersMail: (view: View, stimulus: Stimulus, now: number) => string | undefined
   mailbox(): Mailbox<Resident>
   dispatch(): Dispatch
   /** Queues a job again after its pico's memory was dropped. */
@@ -93,6 +95,30 @@ export class Steps {
     return new Promise((resolve, reject) =>
       this.keep(resident, kept, OWN.inbox, fault => (fault ? reject(fault) : resolve())),
     )
+  }
+
+  /** Keeps a job that would wait for long. Mail only of a known peer and once: whatever else it is, an answer waits until
+   *  its turn has shown that it is worth a write. */
+  keepEarly(resident: Resident, early: Job): void {
+    if (early.record) return
+    if (early.stored !== undefined) {
+      const name = this.mailName(resident, early)
+      if (name === undefined || resident.kept.has(name)) return
+      early.mail = name
+      resident.kept.add(name)
+    }
+    this.keep(resident, early)
+  }
+
+  private mailName(resident: Resident, { stimulus }: Job): string | undefined {
+    const { peersMail, clock } = this.world
+    try {
+      return stimulus && peersMail(resident.records.newest, stimulus, clock.now())
+    } catch (thrown) {
+      // What it reads is not in memory: its own turn will bring it there.
+      if (thrown instanceof Need) return undefined
+      throw thrown
+    }
   }
 
   /** Writes a queued job's record, so that it may be answered before its turn. `group`: inbox, or held when frozen. */
@@ -200,7 +226,7 @@ export class Steps {
     if (awaits) {
       if (this.stopping) return this.release(resident, running)
       resident.waiting = true
-      for (const queued of [running, ...resident.queue]) if (queued.early) this.keep(resident, queued)
+      for (const queued of [running, ...resident.queue]) if (queued.early) this.keepEarly(resident, queued)
     }
     try {
       await (running.trial as Trial).answer(lacking.need, lacking.answers, resident.records)
@@ -231,9 +257,12 @@ export class Steps {
   }
 
   private next(resident: Resident): void {
+    const { inHand, kept, queue } = resident
+    // What failed is back in the queue, and still kept.
+    if (inHand?.mail !== undefined && !queue.includes(inHand)) kept.delete(inHand.mail)
     resident.busy = false
     resident.inHand = undefined
-    if (resident.queue.length > 0) this.world.mailbox().add(resident)
+    if (queue.length > 0) this.world.mailbox().add(resident)
   }
 
   // ---- ends ------------------------------------------------------------------------------------------------
@@ -436,7 +465,8 @@ export class Steps {
   private post(resident: Resident, ended: Job, done: Done): Claim[] {
     const claims: Claim[] = []
     for (const letter of done.outbox) {
-      const reply = ended.claim && done.replies?.includes(letter.id)
+      // Whoever was told that it is kept listens no more.
+      const reply = ended.claim && !ended.record && done.replies?.includes(letter.id)
       const claim = reply
         ? this.world.dispatch().addClaimed(resident, letter)
         : this.world.dispatch().add(resident, letter)

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { Alarms } from '../src/alarms.ts'
 import type { Engine, EngineOptions } from '../src/engine.ts'
-import type { Answer, Json, Query, Step, Store } from '../src/ports.ts'
+import type { Answer, Json, Query, Step, Stimulus, Store, View } from '../src/ports.ts'
 import { LevelStore } from '../src/stores/level.ts'
 import { MemoryStore } from '../src/stores/memory.ts'
 import { PowerCutStore } from './power-cut.ts'
@@ -530,7 +530,7 @@ describe('letters', () => {
     await engine.createPico(birth(1))
     const mail = (id: string) => toyEvent(1, 'send', { to: 'far', ids: [id] }) as unknown as Json
     const claim = async (id: string) => {
-      const settledAs = await engine.accept(picoId(1), mail(id), true)
+      const settledAs = await engine.accept(picoId(1), mail(id), () => 2000)
       return settledAs.state === 'applied' ? settledAs.replies[0] : undefined
     }
     const carried = await claim('r1')
@@ -543,6 +543,39 @@ describe('letters', () => {
     await clock.advance(100)
     expect(sentIds(world)).toEqual(['r2'])
     expect(await engine.read(picoId(1), view => view.list('outbox'))).toEqual([])
+  })
+
+  test('a reply that takes too long leaves by the outbox, and who waited hears that the mail is kept', async () => {
+    const reply: Step = (view, stimulus, given) => {
+      const outcome = toyStep()(view, stimulus, given)
+      if ('need' in outcome || outcome.changes.every(({ leaf }) => leaf !== 'a')) return outcome
+      const body = { kind: 'didcomm', version: 'v1', from: 'me', to: 'far', plaintext: {} } as const
+      const letter = { id: 'late', lane: 'far', created: given.now, expires: given.now + 1e9, body, report: false }
+      return { ...outcome, outbox: [letter], replies: [letter.id] }
+    }
+    const options = { step: reply, peersMail: (_: View, stimulus: Stimulus) => JSON.stringify(stimulus) }
+    const { engine, world, clock } = await begin(new MemoryStore(), options)
+    await engine.createPico(birth(1))
+    let answer: (value: Answer) => void = () => undefined
+    world.answers = () => new Promise(resolve => (answer = resolve))
+    const mail = toyEvent(1, 'ask', { urls: ['x'] }, 'slow') as unknown as Json
+    const heard = engine.accept(picoId(1), mail, () => 2000)
+    const states: string[] = []
+    heard.then(
+      ({ state }) => states.push(state),
+      fault => states.push(String(fault)),
+    )
+    await settled()
+    await clock.advance(1999)
+    expect(states).toEqual([])
+    await clock.advance(1)
+    await settled()
+    expect(states).toEqual(['accepted'])
+    answer({ value: 'at last' })
+    await settled()
+    await clock.advance(100)
+    expect(sentIds(world)).toEqual(['late'])
+    expect(await variable(engine, 1, 'a')).toBe(1)
   })
 
   const sentIds = (world: ToyWorld) => world.deliveries.map(({ letter }) => letter.id)

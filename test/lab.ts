@@ -2,8 +2,9 @@
 // as text and served over HTTP, so that they are installed the way everybody installs them.
 
 import { randomBytes } from 'node:crypto'
-import { createServer, type Server } from 'node:http'
+import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { EngineLimits } from '../src/engine.ts'
 import { systemClock } from '../src/main.ts'
@@ -178,4 +179,32 @@ export async function connect(
 /** How many records of each kind a pico's log holds, by code. */
 export async function logged(engine: LabEngine, pico: string): Promise<Json[]> {
   return engine.verb('logs', { pico, n: 10_000 })
+}
+
+// ---- envelopes ---------------------------------------------------------------------------------------------
+
+/** Envelopes that reach the engine meanwhile, none of them taken. */
+export async function keptBack(engine: LabEngine, count: number, during: () => Promise<void>): Promise<Uint8Array[]> {
+  const kept: Uint8Array[] = []
+  const node = engine.node as { receive?: LabEngine['node']['receive'] }
+  node.receive = async envelope => {
+    kept.push(envelope)
+    return { status: 202 }
+  }
+  await during()
+  while (kept.length < count) await sleep(10)
+  // The own member goes, the class's is seen again.
+  delete node.receive
+  return kept
+}
+
+/** The status an envelope is answered with; by another client than ours. */
+export function post(url: string, envelope: Uint8Array): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/ssi-agent-wire' }
+    const sent = request(`${url}/didcomm`, { method: 'POST', headers }, answer => {
+      answer.resume().on('end', () => resolve(answer.statusCode))
+    })
+    sent.on('error', reject).end(envelope)
+  })
 }

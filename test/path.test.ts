@@ -2,7 +2,6 @@
 // it selects, and on to the 202. README "The life of a message" names the files; this test holds the two to each other.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { request } from 'node:http'
 import { type Profiler, Session } from 'node:inspector'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { RulesetHost } from '../src/ruleset.ts'
 import { LevelStore } from '../src/stores/level.ts'
-import { connect, LabEngine, served, unserve } from './lab.ts'
+import { connect, keptBack, LabEngine, post, served, unserve } from './lab.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const OURS = /^(src|wallet|protocols|krl)\/.*\.ts$/
@@ -84,31 +83,6 @@ async function measure(): Promise<void> {
   toAnswer = executed()
   RulesetHost.prototype.log = log
   await receiver.close()
-}
-
-async function keptBack(engine: LabEngine, count: number, during: () => Promise<void>): Promise<Uint8Array[]> {
-  const kept: Uint8Array[] = []
-  const node = engine.node as { receive?: LabEngine['node']['receive'] }
-  node.receive = async envelope => {
-    kept.push(envelope)
-    return { status: 202 }
-  }
-  await during()
-  while (kept.length < count) await sleep(10)
-  // The own member goes, the class's is seen again.
-  delete node.receive
-  return kept
-}
-
-/** From another client than ours, so that only the receiver's work is counted. */
-function post(url: string, envelope: Uint8Array): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/ssi-agent-wire' }
-    const sent = request(`${url}/didcomm`, { method: 'POST', headers }, answer => {
-      answer.resume().on('end', () => resolve(answer.statusCode))
-    })
-    sent.on('error', reject).end(envelope)
-  })
 }
 
 /** Our files with a function executed since this was last asked. The inspector answers before `post` returns. */

@@ -29,27 +29,19 @@ import { OPERATOR, Scope, shapeOf } from './scope.ts'
 import { actions, operatorParams, operators } from './stdlib.ts'
 import type { Diagnostic, Place } from './types.ts'
 
-/** Domains that every ruleset may mention without `use module`. */
-export const KNOWN_DOMAINS: readonly string[] = [
-  'ctx',
-  'meta',
-  'event',
-  'http',
-  'math',
-  'random',
-  'time',
-  'schedule',
-  'didcomm',
-  'connection',
-]
+/** What a member of a domain may be used as. `both`: a function and an action. */
+export type MemberKind = 'property' | 'function' | 'action' | 'both'
+
+/** The domains that every ruleset may mention without `use module`, and what is in them. */
+export type Domains = Readonly<Record<string, Readonly<Record<string, MemberKind>>>>
 
 export interface Checked {
   readonly resolution: Resolution
   readonly diagnostics: readonly Diagnostic[]
 }
 
-/** Checks a parsed ruleset; `domains` are known besides `KNOWN_DOMAINS`. */
-export const check = (ruleset: Ruleset, domains: readonly string[] = []): Checked => {
+/** Checks a parsed ruleset, which may name the members of `domains`. */
+export const check = (ruleset: Ruleset, domains: Domains): Checked => {
   const checker = new Checker(ruleset, domains)
   checker.run()
   return { resolution: checker, diagnostics: checker.diagnostics }
@@ -71,15 +63,17 @@ class Checker implements Resolution {
   readonly globals: Binding[] = []
   readonly testing: Testing = { queries: [], events: [] }
   private readonly ruleset: Ruleset
+  private readonly builtin: Domains
   private readonly domains: Set<string>
   private readonly top = new Scope()
   private ids = 0
   /** Events of the rule at hand, for `__testing`. */
   private events: { attrs: string[] }[] = []
 
-  constructor(ruleset: Ruleset, domains: readonly string[]) {
+  constructor(ruleset: Ruleset, domains: Domains) {
     this.ruleset = ruleset
-    this.domains = new Set([...KNOWN_DOMAINS, ...domains])
+    this.builtin = domains
+    this.domains = new Set(Object.keys(domains))
   }
 
   run(): void {
@@ -562,11 +556,30 @@ class Checker implements Resolution {
     else if (!this.domains.has(domain)) {
       const hint = `Add \`use module RID alias ${domain}\` to \`meta\`.`
       this.error('krl.module', `there is no module \`${domain}\``, hint, node)
-    }
+    } else if (Object.hasOwn(this.builtin, domain)) this.member(node, use)
     if (isEventAttrs(node) && use === 'function')
       this.notFunction('`event:attrs`', 'It is a map: write `event:attrs{"name"}`.', node)
     if (domain === 'event' && name === 'attr')
       this.warn('krl.deprecated', '`event:attr(name)` is the old form', 'Write `event:attrs{name}`.', node)
+  }
+
+  /** A member of a built-in domain: is there one, and may it stand here? */
+  private member(node: MemberExpression, use: 'value' | 'function' | 'action'): void {
+    const { domain, name } = node
+    const members = this.builtin[domain] as Domains[string]
+    const kind = Object.hasOwn(members, name) ? members[name] : undefined
+    const spelled = `\`${domain}:${name}\``
+    if (kind === undefined)
+      this.error(
+        'krl.unsupported',
+        `there is no ${spelled}`,
+        `\`${domain}\` has ${Object.keys(members).join(', ')}.`,
+        node,
+      )
+    else if (use === 'function' && kind === 'action')
+      this.notFunction(spelled, 'It is an action: let a rule do it.', node)
+    else if (use === 'action' && kind !== 'action' && kind !== 'both')
+      this.error('krl.not_an_action', `${spelled} is not an action`, 'Use its value in an expression.', node)
   }
 
   // ---- diagnostics --------------------------------------------------------------------------------------------

@@ -1,18 +1,18 @@
 // The KRL compiler: text of a ruleset in, JavaScript text out; and that text in, a ruleset that can run out.
 // Depends on nothing but this folder (DESIGN law L11).
 
-import { check } from './check.ts'
+import { check, type Domains } from './check.ts'
 import { emit } from './emit.ts'
 import { parse } from './parse.ts'
 import { load } from './runtime.ts'
 import type { CompiledRuleset, Diagnostic, RulesetMeta } from './types.ts'
 
-export { KNOWN_DOMAINS } from './check.ts'
+export type { Domains, MemberKind } from './check.ts'
 export { load } from './runtime.ts'
 
 export interface CompileOptions {
-  /** Domains known besides `KNOWN_DOMAINS`. */
-  readonly domains?: readonly string[]
+  /** What the engine offers beside modules: `ctx`, `event`, `math`, ... */
+  readonly domains: Domains
 }
 
 export type Compiled =
@@ -35,7 +35,7 @@ const MAX_SOURCE = 1_000_000
  * `krl.undefined`, `krl.duplicate`, `krl.module`, `krl.not_a_function`, `krl.not_an_action`, `krl.argument`,
  * `krl.unsupported`; warnings also `krl.deprecated`, `krl.inactive`.
  */
-export const compile = (source: string, options: CompileOptions = {}): Compiled => {
+export const compile = (source: string, options: CompileOptions): Compiled => {
   if (source.length > MAX_SOURCE) return { ok: false, diagnostics: [TOO_LONG] }
   const parsed = parse(source)
   if (parsed.ruleset === undefined) return { ok: false, diagnostics: inOrder(parsed.diagnostics) }
@@ -48,7 +48,7 @@ export const compile = (source: string, options: CompileOptions = {}): Compiled 
 /** `compile` and `load` in one. */
 export const compileAndLoad = (
   source: string,
-  options: CompileOptions = {},
+  options: CompileOptions,
 ):
   | { readonly ok: true; readonly ruleset: CompiledRuleset }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] } => {

@@ -2,7 +2,7 @@
 // host, so a step gives the same answers again; hashes come from whoever makes the library.
 
 import { encodings, toBase64, toHex } from './bytes.ts'
-import { failed, grow, isNull, spend, toNumber } from './convert.ts'
+import { failed, grow, isCollection, isNull, spend, toNumber } from './convert.ts'
 import { addTime, formatTime, parseTime, strftime } from './time.ts'
 import type { Host, Value } from './types.ts'
 import { isMap, toText } from './values.ts'
@@ -99,7 +99,7 @@ const digest = (bytes: Uint8Array | undefined, algorithm: string, form: Value | 
 }
 
 const whole = (value: Value | undefined, change: (number: number) => number): Value => {
-  const number = toNumber(value)
+  const number = value === null || isCollection(value) ? null : toNumber(value)
   return number === null ? null : change(number)
 }
 

@@ -22,6 +22,13 @@ import { deletePath, getPath, layPath, pathKeys, putPath } from './paths.ts'
 import type { Host, KrlMap, Value } from './types.ts'
 import { emptyMap, isFunction, isMap, toText } from './values.ts'
 
+/** A code point counts once, however it is written. */
+const characters = (text: string): number => {
+  let count = 0
+  for (const _ of text) count++
+  return count
+}
+
 type Collection = Value[] | KrlMap
 
 const collection = (value: Value | undefined, operator: string): Collection => {
@@ -317,7 +324,7 @@ export const collectionOperators: Readonly<Record<string, Operator>> = {
   index: (host, [value, element]) =>
     array(value, 'index').findIndex(each => equal(each, element, () => spend(host, 1))),
   join,
-  length: (_host, [value]) => (typeof value === 'string' ? value.length : isCollection(value) ? sizeOf(value) : 0),
+  length: (_host, [value]) => (typeof value === 'string' ? characters(value) : isCollection(value) ? sizeOf(value) : 0),
   isEmpty: (_host, [value]) => (typeof value === 'string' ? value === '' : !isCollection(value) || sizeOf(value) === 0),
   pairwise,
   reduce,

@@ -139,7 +139,8 @@ const runtime = {
   // ---- rules
   /** Turns of a loop as [key, value]: arrays by index, maps by key, strings by character; anything else has none. */
   turns: (value: Value): [Value, Value][] => {
-    if (Array.isArray(value) || typeof value === 'string') return Array.from(value, (item, i) => [i, item])
+    if (Array.isArray(value)) return value.map((item, i) => [i, item])
+    if (typeof value === 'string') return Array.from(value, (item, i) => [String(i), item])
     return isMap(value) ? Object.entries(value) : []
   },
   /** A number from 0 to below `count`, each as likely. */

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { compile } from '../krl/index.ts'
 import type { Diagnostic } from '../krl/types.ts'
 import { PicoError } from './errors.ts'
+import { domains } from './modules.ts'
 
 /** A diagnostic with its file; `source` is the line it stands on. */
 export interface Found extends Diagnostic {
@@ -19,7 +20,8 @@ export async function checkFiles(files: readonly string[]): Promise<Found[]> {
       throw new PicoError('ruleset.unreachable', `${file} cannot be read (${error.code ?? 'failed'})`)
     })
     const lines = text.split(/\r?\n/)
-    for (const one of compile(text).diagnostics) found.push({ ...one, file, source: lines[one.line - 1] ?? '' })
+    for (const one of compile(text, { domains }).diagnostics)
+      found.push({ ...one, file, source: lines[one.line - 1] ?? '' })
   }
   return found
 }

@@ -2,6 +2,7 @@
 // The domains every ruleset knows: ctx, meta, event, http, schedule, and those of DIDComm (didcomm, connection);
 // math, time and random come from the KRL library. One table: domain → member → {kind, params, run}.
 
+import type { Domains, MemberKind } from '../krl/index.ts'
 import { makeLibrary } from '../krl/library.ts'
 import { jsonDepth, MAX_JSON_DEPTH } from '../krl/operators-text.ts'
 import { type Args, type KrlMap, type Place, RulesetFault, type Value } from '../krl/types.ts'
@@ -18,9 +19,8 @@ import { code, EffectFault, LIMIT } from './run.ts'
 import { removeJob } from './schedule.ts'
 import { pay } from './value.ts'
 
-type Kind = 'property' | 'function' | 'action' | 'both'
 interface Member {
-  readonly kind: Kind
+  readonly kind: MemberKind
   readonly params: readonly string[]
   /** `waits`: the value is wanted, as a function's or by `setting`. */
   run(host: RulesetHost, args: readonly Value[], waits: boolean): Value
@@ -475,7 +475,8 @@ const http: Table = {
 
 // ---- schedule --------------------------------------------------------------------------------------------
 
-function jobOf(job: {
+/** A scheduled event as rulesets see it. */
+export function jobOf(job: {
   id: string
   at: number
   cron: string | null
@@ -636,6 +637,14 @@ export const modules: Readonly<Record<string, Table>> = {
   time: libraryTable('time'),
   random: libraryTable('random'),
 }
+
+/** Their members, for the compiler. */
+export const domains: Domains = Object.fromEntries(
+  Object.entries(modules).map(([domain, table]) => [
+    domain,
+    Object.fromEntries(Object.entries(table).map(([name, { kind }]) => [name, kind])),
+  ]),
+)
 
 function bind(params: readonly string[], args: Args): Value[] {
   const bound = params.map((name, i) =>

@@ -2,8 +2,10 @@
 // What a ruleset is to the engine: the Host that compiled KRL runs against in one step, how an event selects rules
 // and how they run. Rulesets see the pico only through this file and modules.ts.
 
+import { isCollection } from '../krl/convert.ts'
 import { advance } from '../krl/eventex.ts'
 import { deletePath, getPath, putPath } from '../krl/stdlib.ts'
+import { parseTime } from '../krl/time.ts'
 import {
   type Args,
   type Budget,
@@ -20,15 +22,15 @@ import {
 import { isAction, isFunction, toText } from '../krl/values.ts'
 import { cut } from './brief.ts'
 import type { PicoEvent } from './event.ts'
-import { callModule, modules } from './modules.ts'
+import { callModule, jobOf, modules } from './modules.ts'
 import {
   clearVariable,
   GROUP,
   type InstalledRuleset,
+  type Job,
   ordinal,
   readEntry,
   readRuleset,
-  readSelf,
   readVariable,
   rulesets,
   writeEntry,
@@ -60,6 +62,8 @@ export class RulesetHost implements Host {
   private instance_: Instance | undefined
   private readonly used = new Map<string, Instance>()
   private readonly config: Readonly<Record<string, Value>>
+  /** Of a module: the ruleset that uses it, at the end the one whose rule runs. */
+  private readonly user: RulesetHost | undefined
 
   constructor(
     run: Run,
@@ -68,6 +72,7 @@ export class RulesetHost implements Host {
     event: PicoEvent | null,
     queryEci: string | null,
     config: Readonly<Record<string, Value>> = {},
+    user?: RulesetHost,
   ) {
     this.run = run
     this.rid = compiled.meta.rid
@@ -77,6 +82,7 @@ export class RulesetHost implements Host {
     this.event = event
     this.queryEci = queryEci
     this.config = config
+    this.user = user
   }
 
   get instance(): Instance {
@@ -91,10 +97,9 @@ export class RulesetHost implements Host {
   }
 
   entPath(name: string, path: readonly Value[]): Value | undefined {
-    const first = path[0]
-    if (typeof first !== 'string' && typeof first !== 'number') return getPath(this.ent(name) ?? null, path)
-    const found = readEntry(this.run.records, this.rid, name, String(first))
-    if ('whole' in found) return found.whole === undefined ? undefined : getPath(found.whole as Value, path)
+    if (path.length === 0) return undefined
+    const found = readEntry(this.run.records, this.rid, name, toText(path[0] as Value))
+    if ('whole' in found) return isCollection(found.whole as Value) ? getPath(found.whole as Value, path) : undefined
     if (found.entry === undefined) return undefined
     return path.length === 1 ? (found.entry as Value) : getPath(found.entry as Value, path.slice(1))
   }
@@ -106,28 +111,25 @@ export class RulesetHost implements Host {
 
   setEntPath(name: string, path: readonly Value[], value: Value): void {
     this.mayWrite()
-    const first = path[0]
-    if (path.length === 0) {
-      this.setEnt(name, value)
-      return
-    }
-    const key = String(first)
-    const found = readEntry(this.run.records, this.rid, name, key)
+    const key = toText(path[0])
+    const found = path.length === 0 ? { whole: this.ent(name) } : readEntry(this.run.records, this.rid, name, key)
     if ('whole' in found) {
       this.setEnt(name, putPath((found.whole ?? {}) as Value, path, value))
       return
     }
-    const next = path.length === 1 ? value : putPath((found.entry ?? {}) as Value, path.slice(1), value)
-    writeEntry(this.run.records, this.rid, name, key, this.json(next))
+    // Through a map of that one entry, so that what is missing on the way is made as in any map.
+    const map: Value = found.entry === undefined ? {} : { [key]: found.entry as Value }
+    writeEntry(this.run.records, this.rid, name, key, this.json((putPath(map, path, value) as KrlMap)[key]))
   }
 
   clearEnt(name: string, path?: readonly Value[]): void {
     this.mayWrite()
-    if (path === undefined || path.length === 0) {
+    if (path === undefined) {
       clearVariable(this.run.records, this.rid, name, this.visit)
       return
     }
-    const key = String(path[0])
+    if (path.length === 0) return
+    const key = toText(path[0])
     const found = readEntry(this.run.records, this.rid, name, key)
     if ('whole' in found) {
       if (found.whole !== undefined) this.setEnt(name, deletePath(found.whole as Value, path))
@@ -164,20 +166,27 @@ export class RulesetHost implements Host {
 
   call(domain: string, name: string, args: Args, place: Place): Value {
     if (modules[domain]) return callModule(this, domain, name, 'function', args, place)
-    return this.apply(domain, name, args, place)
+    return this.apply(domain, name, args, place, isFunction, 'a function')
   }
 
   act(domain: string, name: string, args: Args, place: Place): Value {
     this.mayWrite()
     if (modules[domain]) return callModule(this, domain, name, 'action', args, place)
-    return this.apply(domain, name, args, place)
+    return this.apply(domain, name, args, place, isAction, 'an action')
   }
 
-  private apply(alias: string, name: string, args: Args, place: Place): Value {
+  /** A function stands in expressions, an action where actions stand. */
+  private apply(
+    alias: string,
+    name: string,
+    args: Args,
+    place: Place,
+    fits: (value: Value) => boolean,
+    what: string,
+  ): Value {
     const value = this.used_(alias, name, place)
-    if (!isFunction(value) && !isAction(value))
-      throw new RulesetFault('ruleset.failed', `${alias}:${name} is not a function`, place)
-    return value(args)
+    if (!fits(value)) throw new RulesetFault('ruleset.action', `${alias}:${name} is not ${what}`, place)
+    return (value as KrlFunction)(args)
   }
 
   private used_(alias: string, name: string, place: Place): Value {
@@ -212,7 +221,7 @@ export class RulesetHost implements Host {
       n: 0,
     }
     const values = this.instance.withs[alias]?.() ?? {}
-    const host = new RulesetHost(this.run, installed, compiled, this.event, this.queryEci, values)
+    const host = new RulesetHost(this.run, installed, compiled, this.event, this.queryEci, values, this)
     const instance = host.instance
     const provided: Instance = {
       ...instance,
@@ -229,32 +238,39 @@ export class RulesetHost implements Host {
 
   directive(name: string, options: KrlMap): void {
     this.mayWrite()
+    const { rid, ruleName } = this.runner
     this.run.directives.push({
       type: 'directive',
       name,
       options: this.json(options),
-      meta: { rid: this.rid, rule_name: this.ruleName ?? '', txnId: this.run.txnId },
+      meta: { rid, rule_name: ruleName ?? '', txnId: this.run.txnId },
     })
+  }
+
+  private get runner(): RulesetHost {
+    return this.user?.runner ?? this
   }
 
   raise(domain: string, type: string, attrs: Value, forRid: string | undefined): void {
     this.mayWrite()
     if (this.run.raised >= LIMIT.raised)
       throw new RulesetFault('ruleset.budget', `more than ${LIMIT.raised} events raised in one step`)
-    const map = this.json(attrs)
+    const map = this.json(attrs) ?? {}
+    if (!isPlainMap(map))
+      throw new RulesetFault('ruleset.failed', `raise expected a map of attributes but ${toText(attrs)} is none`)
     this.run.raise({
       eid: this.run.txnId,
       eci: this.event?.eci ?? null,
       domain,
       type,
-      attrs: isPlainMap(map) ? map : {},
+      attrs: map,
       ...(forRid === undefined ? {} : { forRid }),
     })
   }
 
   schedule(job: { domain: string; type: string; attrs: Value; at?: Value; repeat?: Value }): Value {
     this.mayWrite()
-    const at = job.repeat === undefined ? readTime(job.at) : nextRun(toText(job.repeat), this.run.now)
+    const at = job.repeat === undefined ? readTime(job.at, this.run.now) : nextRun(toText(job.repeat), this.run.now)
     if (at === undefined) {
       const what =
         job.repeat === undefined ? `a time but "${toText(job.at ?? null)}"` : `a cron text but "${toText(job.repeat)}"`
@@ -266,7 +282,7 @@ export class RulesetHost implements Host {
       throw new RulesetFault('ruleset.budget', `more than ${LIMIT.jobs} events scheduled in this pico`)
     const id = this.run.uuid()
     const attrs = this.json(job.attrs)
-    putJob(this.run, {
+    const scheduledJob: Job = {
       id,
       rid: this.rid,
       domain: job.domain,
@@ -275,15 +291,9 @@ export class RulesetHost implements Host {
       at,
       cron: job.repeat === undefined ? null : toText(job.repeat),
       n: ordinal(this.run.records),
-    })
-    const event = { eci: readSelf(this.run.records)?.eci ?? null, domain: job.domain, name: job.type, data: { attrs } }
-    return {
-      id,
-      type: job.repeat === undefined ? 'at' : 'repeat',
-      time: at,
-      ...(job.repeat === undefined ? {} : { timespec: toText(job.repeat) }),
-      event,
-    } as KrlMap
+    }
+    putJob(this.run, scheduledJob)
+    return jobOf(scheduledJob)
   }
 
   log(level: 'error' | 'warn' | 'info' | 'debug' | 'klog', value: Value, label?: Value): void {
@@ -325,11 +335,9 @@ export class RulesetHost implements Host {
   }
 }
 
-function readTime(value: Value | undefined): number | undefined {
+function readTime(value: Value | undefined, now: number): number | undefined {
   if (typeof value === 'number') return Number.isFinite(value) ? value : undefined
-  if (typeof value !== 'string') return undefined
-  const time = Date.parse(value)
-  return Number.isNaN(time) ? undefined : time
+  return typeof value === 'string' ? (parseTime(value, now) ?? undefined) : undefined
 }
 
 /** Handles every waiting event, those that rules raise included, until quiet: rulesets in order of installation, rules in the order of the text. */
@@ -350,9 +358,7 @@ function handle(run: Run, installed: InstalledRuleset, event: PicoEvent): 'ended
   for (const rule of salientRules(compiled, event.domain, event.type)) {
     host ??= new RulesetHost(run, installed, compiled, event, null)
     host.ruleName = rule.name
-    const bindings = select(host, rule, event)
-    if (bindings === undefined) continue
-    runRule(host, rule, bindings)
+    if (!runSelected(host, rule, event)) continue
     if (host.stopped !== undefined) return host.stopped === 'event' ? 'ended' : undefined
   }
   return undefined
@@ -382,13 +388,16 @@ function select(host: RulesetHost, rule: CompiledRule, event: PicoEvent): Readon
   return result.selected ? result.bindings : undefined
 }
 
-function runRule(host: RulesetHost, rule: CompiledRule, bindings: Readonly<Record<string, Value>>): void {
-  const { run } = host
-  run.selected(host.rid, rule.name, host.event)
-  const body = host.instance.rules[rule.name]
-  if (body === undefined) throw new Error(`compiled ruleset ${host.rid} lacks rule ${rule.name}`)
+/** Runs the rule if the event selects it. */
+function runSelected(host: RulesetHost, rule: CompiledRule, event: PicoEvent): boolean {
   try {
+    const bindings = select(host, rule, event)
+    if (bindings === undefined) return false
+    host.run.selected(host.rid, rule.name, host.event)
+    const body = host.instance.rules[rule.name]
+    if (body === undefined) throw new Error(`compiled ruleset ${host.rid} lacks rule ${rule.name}`)
     if (body(bindings).last === true) host.stopped ??= 'ruleset'
+    return true
   } catch (error) {
     if (error instanceof RulesetFault) throw new LocatedFault(error, host.rid, rule.name)
     throw error

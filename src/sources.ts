@@ -10,6 +10,7 @@ import { hex, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { PicoError } from './errors.ts'
 import { BUILTINS, builtinHash } from './family.ts'
+import { domains } from './modules.ts'
 import type { Json, JsonObject, LoadedRuleset } from './ports.ts'
 
 /** Named values of the engine, sealed under the engine key. */
@@ -194,7 +195,7 @@ async function readText(path: string, url: string): Promise<string> {
 }
 
 function compileText(source: string, url: string): { code: CompiledRuleset; hash: string } {
-  const result = compile(source)
+  const result = compile(source, { domains })
   if (!result.ok) throw invalid(url, result.diagnostics)
   return { code: load(result.js), hash: hex(cryptoNode.sha256(utf8(source))) }
 }

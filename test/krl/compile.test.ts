@@ -5,13 +5,14 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 import { compile, load } from '../../krl/index.ts'
 import { tokenize } from '../../krl/token.ts'
+import { domains } from '../../src/modules.ts'
 import { numbers } from '../wallet/people.ts'
 import { compiled, MemoryHost } from './host.ts'
 import { mangled } from './mangled.ts'
 
 const fixture = readFileSync(new URL('./fixtures/thermostat.krl', import.meta.url), 'utf8')
 const problems = (source: string): string[] => {
-  const result = compile(source)
+  const result = compile(source, { domains })
   return result.ok
     ? []
     : result.diagnostics.filter(d => d.severity === 'error').map(d => `${d.line}:${d.column} ${d.code}`)
@@ -49,7 +50,7 @@ describe('tokens', () => {
 
 describe('a whole ruleset', () => {
   test('compiles, loads and shows what it is', () => {
-    const made = compile(fixture)
+    const made = compile(fixture, { domains })
     if (!made.ok) throw new Error(JSON.stringify(made.diagnostics, null, 1))
     expect(made.meta).toMatchObject({
       rid: 'org.example.thermostat',
@@ -103,13 +104,14 @@ describe('a whole ruleset', () => {
       ruleset(
         'global { f = function(n) { n * 2 } }\nrule r { select when a b n re#(.)# setting(n)\nfired { ent:x{n} := f(n) } }',
       ),
+      { domains },
     )
     const golden = readFileSync(new URL('./fixtures/emitted.txt', import.meta.url), 'utf8')
     expect(made.ok && made.js).toBe(golden.trimEnd())
   })
 
   test('text of another compiler version is refused', () => {
-    const made = compile(fixture)
+    const made = compile(fixture, { domains })
     if (!made.ok) throw new Error('fixture')
     expect(() => load(made.js.replace('$r.ruleset(1,', '$r.ruleset(0,'))).toThrow('compiled ruleset of version 0')
   })
@@ -232,8 +234,11 @@ describe('errors have places', () => {
   })
 
   test('warnings do not stop', () => {
-    const made = compile(`ruleset t { version "1" global { f = function(a) { a.b } x = f(1, 2) y = f(c = 1) }
-      rule r is inactive { select when a b } rule s { select when a b where 1 setting(x) } }`)
+    const made = compile(
+      `ruleset t { version "1" global { f = function(a) { a.b } x = f(1, 2) y = f(c = 1) }
+      rule r is inactive { select when a b } rule s { select when a b where 1 setting(x) } }`,
+      { domains },
+    )
     expect(made.ok && made.warnings.map(({ code, line }) => `${line} ${code}`)).toEqual([
       '1 krl.deprecated',
       '1 krl.deprecated',
@@ -245,9 +250,20 @@ describe('errors have places', () => {
     ])
   })
 
-  test('more domains can be made known', () => {
+  test('domains are those of the engine, and so are their members and what those may be used as', () => {
+    expect(
+      problems(global('a = math:flor(1)\n b = meta:callingRID\n c = ctx:constructor\n d = http:post("x")')),
+    ).toEqual(['3:5 krl.unsupported', '4:6 krl.unsupported', '5:6 krl.unsupported', '6:6 krl.not_a_function'])
+    expect(problems(rule('every { math:floor(1) ctx:rid() time:noon() http:post("x") http:get("x") }'))).toEqual([
+      '3:9 krl.not_an_action',
+      '3:23 krl.not_an_action',
+      '3:33 krl.unsupported',
+    ])
     const source = global('x = credential:list()')
-    expect([compile(source).ok, compile(source, { domains: ['credential'] }).ok]).toEqual([false, true])
+    expect([
+      compile(source, { domains }).ok,
+      compile(source, { domains: { credential: { list: 'function' } } }).ok,
+    ]).toEqual([false, true])
   })
 })
 
@@ -257,7 +273,7 @@ describe('any text', () => {
     let refused = 0
     for (let i = 0; i < 1500; i++) {
       const source = mangled(fixture, dice)
-      const made = compile(source)
+      const made = compile(source, { domains })
       if (made.ok) load(made.js)
       else refused += 1
       const lines = source.split('\n').length
@@ -309,7 +325,7 @@ describe('any text', () => {
     const source = `${fixture.slice(0, fixture.lastIndexOf('}')) + Array.from({ length: 160 }, (_, i) => one(i)).join('')}}`
     expect(source.length).toBeGreaterThan(240_000)
     const started = performance.now()
-    expect(compile(source).ok).toBe(true)
+    expect(compile(source, { domains }).ok).toBe(true)
     expect(performance.now() - started).toBeLessThan(2000)
   })
 })

@@ -8,6 +8,7 @@ import { deletePath, getPath, putPath } from '../../krl/stdlib.ts'
 import type { Args, Budget, CompiledRuleset, Host, Instance, KrlMap, Place, Value } from '../../krl/types.ts'
 import { RulesetFault } from '../../krl/types.ts'
 import { isAction, isFunction } from '../../krl/values.ts'
+import { domains } from '../../src/modules.ts'
 
 export interface Raised {
   domain: string
@@ -98,9 +99,15 @@ export class MemoryHost implements Host {
   }
 }
 
+// Besides the engine's own members those that tests read of `MemoryHost`.
+const DOMAINS = {
+  ...domains,
+  ctx: { ...domains.ctx, l: 'property', r: 'property', missing: 'property', newThing: 'action' },
+} as const
+
 /** Compiles, or fails the test with the diagnostics. */
 export const compiled = (source: string): CompiledRuleset => {
-  const made = compileAndLoad(source)
+  const made = compileAndLoad(source, { domains: DOMAINS })
   if (!made.ok) throw new Error(made.diagnostics.map(d => `${d.line}:${d.column} ${d.code} ${d.message}`).join('\n'))
   return made.ruleset
 }

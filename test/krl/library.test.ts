@@ -78,7 +78,7 @@ describe('math', () => {
     ['math:round', [15, -1], 20],
     ['math:round', [149, -3], 0],
     ['math:round', [1e21, 1], 1e21],
-    ['math:round', [null], 0],
+    ['math:round', [null], null],
   ])
   refuses([
     ['math:hash', []],

@@ -6,6 +6,7 @@ import { operators } from '../../krl/stdlib.ts'
 import type { KrlMap, Value } from '../../krl/types.ts'
 import { RulesetFault } from '../../krl/types.ts'
 import { isAction, isFunction } from '../../krl/values.ts'
+import { domains } from '../../src/modules.ts'
 import { Bench, evaluate, MemoryHost } from './host.ts'
 
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value ?? null))
@@ -447,7 +448,7 @@ describe('limits', () => {
     const source = `ruleset t { meta { name "${nasty}" }
       global { constructor = "${nasty}" __proto__ = {"${nasty}": 1} f = function($r, arguments) { $r + arguments } }
       rule prototype { select when a b c re#${nasty.replace('(1)', '')}# setting(eval) send_directive(eval) } }`
-    const made = compile(source)
+    const made = compile(source, { domains })
     if (!made.ok) throw new Error(JSON.stringify(made.diagnostics))
     const bare = made.js.replace(/"(?:[^"\\]|\\.)*"/g, '""')
     expect(bare).not.toMatch(/process|constructor|__proto__|prototype|eval|arguments/)

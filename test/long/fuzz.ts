@@ -9,6 +9,7 @@ import { ROOT } from '../../examples/engine-process.ts'
 import { compile, load } from '../../krl/index.ts'
 import { readInvitation } from '../../protocols/invitation.ts'
 import { isErrorCode } from '../../src/errors.ts'
+import { domains } from '../../src/modules.ts'
 import type { Json, JsonObject } from '../../src/ports.ts'
 import { listenPublic } from '../../src/transports/http.ts'
 import { STANDARD_LIMITS } from '../../src/transports/limits.ts'
@@ -425,7 +426,7 @@ async function rulesets(): Promise<Part> {
     next(dice) {
       const source = mangled(fixture, dice)
       const since = performance.now()
-      const made = compile(source)
+      const made = compile(source, { domains })
       if (performance.now() - since > SLOW_MS) return `slow: ${source}`
       if (made.ok) load(made.js)
       else if (!made.diagnostics.some(({ severity }) => severity === 'error'))
@@ -434,7 +435,7 @@ async function rulesets(): Promise<Part> {
       const lost = made.diagnostics.find(({ line, column }) => line < 1 || line > lines || column < 1)
       return lost && `${lost.message} at ${lost.line}:${lost.column} of ${source}`
     },
-    end: async () => (compile(fixture).ok ? undefined : 'the fixture itself does not compile'),
+    end: async () => (compile(fixture, { domains }).ok ? undefined : 'the fixture itself does not compile'),
   }
 }
 

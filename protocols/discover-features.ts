@@ -18,10 +18,10 @@ export const discoverFeatures = protocol({
   ],
   messages: {
     queries: {
-      check: body =>
-        Array.isArray(body.queries) || text(body, 'query') !== undefined
+      check: (body, { type }) =>
+        (isFirst(type) ? text(body, 'query') !== undefined : Array.isArray(body.queries))
           ? undefined
-          : problem('message.malformed', 'there is no query', 'queries'),
+          : problem('message.malformed', 'there is no query', isFirst(type) ? 'query' : 'queries'),
     },
     disclose: {
       check: body =>
@@ -65,9 +65,12 @@ export const discoverFeatures = protocol({
   },
 })
 
+/** Of RFC 0031. */
+const isFirst = (type: string) => type.includes('/discover-features/1.')
+
 function disclosure(turn: Turn): JsonObject {
   const { body, type } = turn.message!
-  if (type.includes('/discover-features/1.')) {
+  if (isFirst(type)) {
     const found = matching(turn.features, 'protocol', text(body, 'query') ?? '*')
     return { protocols: found.map(feature => compact({ pid: feature.id, roles: feature.roles && [...feature.roles] })) }
   }

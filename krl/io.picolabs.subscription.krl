@@ -27,7 +27,8 @@ ruleset io.picolabs.subscription {
     }
 
     handshake = "subscription:requested,subscription:approved,subscription:removed"
-    agreed = "*,!wrangler:*,!system:*,!http:*"
+    agreed = "*,!wrangler:*"
+    asked = "*,!io.picolabs.wrangler/*,!io.picolabs.subscription/*"
     members = function(all, key, value) {
       all.defaultsTo({}).values().filter(function(s) { key.isnull() || s{key} == value })
     }
@@ -97,7 +98,7 @@ ruleset io.picolabs.subscription {
       id = event:attr("_connectionId")
       entry = ent:outbound{id}
     }
-    if not entry.isnull() then connection:policy(id, agreed, "*")
+    if not entry.isnull() then connection:policy(id, agreed, asked)
     fired {
       clear ent:outbound{id};
       ent:established{id} := entry;
@@ -130,7 +131,7 @@ ruleset io.picolabs.subscription {
       entry = ent:inbound{id}
     }
     if not entry.isnull() then every {
-      connection:policy(id, agreed, "*")
+      connection:policy(id, agreed, asked)
       connection:event(id, "subscription", "approved", {})
     }
     fired {

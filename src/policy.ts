@@ -23,9 +23,10 @@ export function allows(policy: Policy, kind: Kind, first: string, name: string):
   return policy.allow.some(rule => covers(rule, kind, first, name))
 }
 
-/** Domains in which the engine tells of messages and connections. No peer raises events in them, whatever a policy says:
- *  rules take what they read there as found out by the engine. */
-export const isTold = (domain: string): boolean => /^(didcomm(_.*)?|connection|engine)$/.test(domain)
+/** Domains in which the engine tells of messages, connections, exchanges, faults and answers. No peer raises events in
+ *  them, whatever a policy says: rules take what they read there as found out by the engine. */
+export const isTold = (domain: string): boolean =>
+  /^(didcomm(_.*)?|connection|credential|proof|mediation|engine|system|http)$/.test(domain)
 
 /** Reads the classic form; a string says what is wrong with it. */
 export function readPolicy(value: Json | undefined, kind: Kind): Policy | string {

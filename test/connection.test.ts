@@ -417,7 +417,16 @@ describe('subscriptions of older rulesets', () => {
       attrs: { n: 'by subscription' },
     })
     await until('the event', async () => (await got(a, 'ann')).includes('by subscription'))
-    for (const domain of ['connection', 'didcomm', 'didcomm_basicmessage', 'engine', 'wrangler', 'system', 'http']) {
+    for (const domain of [
+      'connection',
+      'didcomm',
+      'didcomm_basicmessage',
+      'engine',
+      'wrangler',
+      'system',
+      'http',
+      'proof',
+    ]) {
       const before = (await seen(a, 'ann', 'message_rejected')).length
       await b.event('bob', 'wrangler', 'send_event_on_subs', {
         Tx_role: 'community',
@@ -427,5 +436,12 @@ describe('subscriptions of older rulesets', () => {
       })
       await until('a refusal', async () => (await seen(a, 'ann', 'message_rejected')).length > before)
     }
+    for (const [rid, name] of [
+      ['io.picolabs.wrangler', 'channels'],
+      ['io.picolabs.subscription', 'wellKnown_Rx'],
+    ] as const)
+      expect(await b.refusal('pico-query', { pico: 'bob', connection: mine.Id, rid, name, args: {} })).toBe(
+        'policy.denied',
+      )
   })
 })

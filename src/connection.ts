@@ -17,7 +17,7 @@ import {
   view,
   writeConnection,
 } from './connection-record.ts'
-import { begin, command, post, readThread } from './didcomm.ts'
+import { abandon, begin, command, post, readThread } from './didcomm.ts'
 import { ownDid, receiveAs } from './identity.ts'
 import { GROUP } from './pico.ts'
 import { parsePolicy } from './policy.ts'
@@ -156,6 +156,7 @@ export function close(run: Run, connectionId: string, by: string): JsonObject {
   if (connection.state === 'closed') return view(connection)
   if (connection.state === 'invited' && connection.invitationId !== null)
     command(run, connection.invitationId, 'withdraw', {})
+  if (connection.threadId !== null) abandon(run, connection.threadId)
   const closed = applyRelation(run, { connectionId, state: 'closed' })
   run.raise({
     eid: run.txnId,

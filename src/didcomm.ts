@@ -4,7 +4,15 @@
 
 import { byName, dispatch, features } from '../protocols/index.ts'
 import { advance, eventOf, messageAttributes } from '../protocols/machine.ts'
-import { idKey, isExpired, type Message, parseMessage, parseType, serialise } from '../protocols/message.ts'
+import {
+  idKey,
+  isExpired,
+  type Message,
+  type MessageType,
+  parseMessage,
+  parseType,
+  serialise,
+} from '../protocols/message.ts'
 import { PICOMESH } from '../protocols/pico.ts'
 import { isProblem, problemReport, reportedCode, reportedComment, wireCode } from '../protocols/problem.ts'
 import { RELOCATE } from '../protocols/relocate.ts'
@@ -20,13 +28,16 @@ import type {
   Thread,
   Trigger,
 } from '../protocols/turn.ts'
+import { base58 } from '../wallet/bytes.ts'
 import { readDidDocument } from '../wallet/did-document.ts'
-import { nakedToDidKey } from '../wallet/did-key.ts'
+import { keyBytesOf, nakedToDidKey } from '../wallet/did-key.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
 import { applyRelation, type Connection, facts, readConnection, writeConnection } from './connection-record.ts'
 import {
   drawDid,
+  forgetDid,
+  forgetLong,
   fromPrior,
   keepDocument,
   keepLong,
@@ -110,6 +121,8 @@ function circumstances(
       return typeof result === 'string' ? result : { code: 'message.forged', message: result.message }
     },
     resolve: (did, document) => {
+      if (document !== undefined && !isNymOf(did, more.sender?.key))
+        return { code: 'did.unresolvable', message: 'a document beside a DID proves nothing of that DID' }
       const read = document === undefined ? resolverOf(run.records).resolve(did) : readDidDocument(document, did)
       if (isFault(read)) return { code: 'did.unresolvable', message: read.message }
       if (document !== undefined) keepDocument(run, did, document as JsonObject)
@@ -121,6 +134,14 @@ function circumstances(
       !(kind === 'event' && isTold(first)) &&
       allows(kind === 'event' ? connection.eventPolicy : connection.queryPolicy, kind, first, second),
   }
+}
+
+/** An unqualified or did:sov nym names the key it was made of: the first 16 bytes of the key, in base58 (RFC 0023 "DID Doc
+ *  attachment", as Indy makes them). No other DID is proven by a document that its bearer brings: a did:web or a hashed
+ *  did:peer would be whoever says so first. */
+function isNymOf(did: string, key: string | undefined): boolean {
+  const bytes = key === undefined ? undefined : keyBytesOf(key)?.publicKey
+  return bytes !== undefined && did.replace(/^did:sov:/, '') === base58(bytes.subarray(0, 16))
 }
 
 // ---- carrying out a move ---------------------------------------------------------------------------------------------
@@ -279,6 +300,16 @@ export function command(run: Run, threadId: string, name: string, args: JsonObje
     : isRefused(moved)
       ? refusalOf(moved)
       : { ...(moved.answer as JsonObject | undefined) }
+}
+
+/** Ends a thread where it stands: nothing that comes on it moves it any more. */
+export function abandon(run: Run, threadId: string): void {
+  const thread = readThread(run.records, threadId)
+  if (thread === undefined) return
+  const leaf = idKey(threadId)
+  const { expiresAt, ...rest } = thread
+  if (expiresAt !== undefined) clearTimer(run, expiresAt, 'thread', leaf)
+  run.records.put(GROUP.thread, leaf, { ...rest, state: 'abandoned' } as unknown as Json)
 }
 
 /** A thread's time is up. */
@@ -495,6 +526,8 @@ function take(
   const find = (id: string) => readThread(run.records, id)
   let { connection } = party
   const peer = connection !== undefined && (connection.state === 'established' || connection.state === 'responded')
+  if (connection !== undefined && onThreadOfAnother(message, connection, find))
+    return reject('message.stranger', party.sender.did)
   const found = dispatch(message, find)
   if (isProblem(found)) {
     if (!peer) return reject(found.code, party.sender.did)
@@ -506,10 +539,15 @@ function take(
   // Forwards are for the engine, moves are between engines: neither is for a pico.
   if (protocol.name === 'routing' || protocol.name === 'move') return reject('message.unsupported', party.sender.did)
   if (!peer && protocol.handshake !== true) return reject('message.unauthenticated', party.sender.did)
-  connection ??= thread?.connectionId === undefined ? undefined : readConnection(run.records, thread.connectionId)
-  if (thread?.connectionId !== undefined && connection !== undefined && thread.connectionId !== connection.connectionId)
-    return reject('message.stranger', party.sender.did)
-  if (connection === undefined && pending(run) >= LIMIT.pending) return reject('connection.pending', party.sender.did)
+  if (protocol.handshake === true && thread?.connectionId !== undefined) {
+    const made = readConnection(run.records, thread.connectionId)
+    // What the owner ended, or what failed, no message begins anew.
+    if (made === undefined || made.state === 'closed' || made.state === 'failed')
+      return reject('message.stranger', party.sender.did)
+    if (isBy(made, party.sender)) connection ??= made
+  }
+  if (connection === undefined && thread === undefined && !hasRoom(run))
+    return reject('connection.pending', party.sender.did)
   if (connection?.state === 'responded' && protocol.handshake !== true) connection = confirm(run, connection)
   const parent = found.parent ?? (purpose.invitationId === undefined ? undefined : find(purpose.invitationId))
   const turn = circumstances(run, message.version, {}, connection, {
@@ -523,7 +561,7 @@ function take(
   })
   const moved = advance(protocol, thread, on, turn)
   if (isRefused(moved)) return refused(run, moved, message, party, peer)
-  const connectionId = moved.relation?.connectionId ?? moved.thread.connectionId ?? connection?.connectionId
+  const connectionId = connection?.connectionId ?? moved.relation?.connectionId ?? moved.thread.connectionId
   const settled = { ...moved, events: moved.events.map(event => tunnelledBy(event, connectionId)) }
   const replies = carryOut(run, protocol, thread, settled)
   if (connectionId !== undefined) keepMessage(run, connectionId, message, 'in')
@@ -534,13 +572,46 @@ function take(
   return { replies }
 }
 
-/** Connections that strangers asked for and that nobody has completed or approved: an invitation for many uses is open to
- *  any number of them. */
-const pending = (run: Run): number =>
-  run.records.list(GROUP.connection).reduce((count, [, value]) => {
-    const { role, state } = value as unknown as Connection
-    return role === 'inviter' && (state === 'requested' || state === 'responded') ? count + 1 : count
-  }, 0)
+/** A peer has its say on threads of its own connection. An invitation's thread is open to all that answer it. */
+function onThreadOfAnother(
+  { thid, pthid }: Message,
+  { connectionId }: Connection,
+  find: (id: string) => Thread | undefined,
+): boolean {
+  return [thid, pthid].some(id => {
+    const thread = id === undefined ? undefined : find(id)
+    if (thread?.connectionId === undefined || thread.protocol === 'out-of-band') return false
+    return thread.connectionId !== connectionId
+  })
+}
+
+/** Is the sender the peer of a connection that its own recipient key does not lead to (mail to an invitation's key)? */
+function isBy({ theirDid, theirKeys, version }: Connection, { key, did }: Party['sender']): boolean {
+  if (version === 'v2') return theirDid !== null && theirDid === did
+  return theirKeys.some(naked => nakedToDidKey(naked) === key)
+}
+
+/** Is there room for one more stranger? An invitation for many uses is open to any number of them: so many may wait to be
+ *  completed or approved, and of those that failed so many are kept, the latest. */
+function hasRoom(run: Run): boolean {
+  const asked = run.records
+    .list(GROUP.connection)
+    .map(([, value]) => value as unknown as Connection)
+    .filter(({ role }) => role === 'inviter')
+  const failed = asked.filter(({ state }) => state === 'failed').sort((a, b) => a.n - b.n)
+  if (failed.length >= LIMIT.pending) forget(run, failed[0] as Connection)
+  return asked.filter(({ state }) => state === 'requested' || state === 'responded').length < LIMIT.pending
+}
+
+/** Nothing stays of a handshake that failed but the id of its request, which must not act again (law L4). */
+function forget(run: Run, { connectionId, threadId, myDid, theirDid }: Connection): void {
+  run.records.put(GROUP.connection, connectionId, undefined)
+  if (myDid !== null) forgetDid(run, myDid)
+  if (theirDid !== null && run.records.get(GROUP.peer, theirDid) === undefined) forgetLong(run, theirDid)
+  if (threadId === null) return
+  run.records.put(GROUP.thread, idKey(threadId), undefined)
+  if (theirDid !== null) run.records.put(GROUP.seen(theirDid), idKey(threadId), { t: run.now })
+}
 
 /** Any authentic message to our new DID proves that the response arrived (RFC 0023; ACA-Py and Credo may skip complete). */
 function confirm(run: Run, connection: Connection): Connection {
@@ -600,8 +671,10 @@ function unknownMessage(run: Run, message: Message, party: Party): Received {
   ) as JsonObject
   const event = eventOf(type.protocol, type.name)
   run.raise({ eid: run.txnId, eci: null, domain: 'didcomm', type: 'message_received', attrs })
-  run.raise({ eid: run.txnId, eci: null, domain: event.domain, type: event.name, attrs })
-  if (handled(run, event.domain, event.name)) return {}
+  if (!posesAsOurs(type)) {
+    run.raise({ eid: run.txnId, eci: null, domain: event.domain, type: event.name, attrs })
+    if (handled(run, event.domain, event.name)) return {}
+  }
   run.raise({ eid: run.txnId, eci: null, domain: 'didcomm', type: 'message_unhandled', attrs })
   // A report about a report or an ack would be answered in its turn, and so for ever.
   const told = /^(problem[-_]report|ack)$/.test(type.name)
@@ -629,6 +702,12 @@ function unknownMessage(run: Run, message: Message, party: Party): Received {
     })
   }
   return {}
+}
+
+/** The name of a table's protocol under another document's URI: its events are for what the table checked. */
+function posesAsOurs({ docUri, protocol }: MessageType): boolean {
+  const known = byName(protocol)
+  return known?.speaks.every(({ uri }) => !uri.startsWith(`${docUri}${protocol}/`)) === true
 }
 
 function handled(run: Run, domain: string, type: string): boolean {

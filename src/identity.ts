@@ -134,6 +134,15 @@ export function receiveNoMore(run: Run, own: OwnDid): void {
   }
 }
 
+/** Drops a DID of ours that nobody writes to, and its keys. */
+export function forgetDid(run: Run, did: string): void {
+  const own = ownDid(run.records, did)
+  if (own === undefined) return
+  for (const kid of new Set([...own.recipients, own.verkey, own.authentication]))
+    run.records.put(GROUP.key, kid, undefined)
+  run.records.put(OWN, own.short, undefined)
+}
+
 export const ownDid = (view: View, did: string): OwnDid | undefined =>
   view.get(OWN, shortForm(did)) as unknown as OwnDid | undefined
 
@@ -157,6 +166,10 @@ export function resolverOf(view: View) {
 export function keepLong(run: Run, did: string): void {
   const short = shortForm(did)
   if (short !== did) run.records.put(LONG, short, did)
+}
+
+export function forgetLong(run: Run, did: string): void {
+  run.records.put(LONG, shortForm(did), undefined)
 }
 
 export function keepDocument(run: Run, did: string, document: JsonObject): void {

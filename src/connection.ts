@@ -17,7 +17,7 @@ import {
   view,
   writeConnection,
 } from './connection-record.ts'
-import { abandon, begin, command, post, readThread } from './didcomm.ts'
+import { abandon, begin, command, post, readThread, regrant } from './didcomm.ts'
 import { ownDid, receiveAs } from './identity.ts'
 import { GROUP } from './pico.ts'
 import { parsePolicy } from './policy.ts'
@@ -187,6 +187,8 @@ export function setPolicy(
   checkPolicies(events ?? '', queries ?? '')
   const given = { ...(events === undefined ? {} : { events }), ...(queries === undefined ? {} : { queries }) }
   const changed: Connection = { ...before, ...policies(given) }
+  // Who answers the invitation gets what it grants by then.
+  if (before.state === 'invited' && before.invitationId !== null) regrant(run, before.invitationId, given)
   const text = ({ eventPolicy, queryPolicy }: Connection) => JSON.stringify([eventPolicy, queryPolicy])
   return view(text(before) === text(changed) ? before : writeConnection(run, changed))
 }

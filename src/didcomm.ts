@@ -302,6 +302,14 @@ export function command(run: Run, threadId: string, name: string, args: JsonObje
       : { ...(moved.answer as JsonObject | undefined) }
 }
 
+/** Changes the policy that an invitation of ours gives to the connections made by it. */
+export function regrant(run: Run, invitationId: string, policy: JsonObject): void {
+  const thread = readThread(run.records, invitationId)
+  if (thread === undefined) return
+  const data = { ...thread.data, policy: { ...(thread.data.policy as JsonObject | undefined), ...policy } }
+  run.records.put(GROUP.thread, idKey(invitationId), { ...thread, data } as unknown as Json)
+}
+
 /** Ends a thread where it stands: nothing that comes on it moves it any more. */
 export function abandon(run: Run, threadId: string): void {
   const thread = readThread(run.records, threadId)
@@ -341,6 +349,17 @@ function trigger(run: Run, thread: Thread, on: Trigger, args: JsonObject): Moved
 /** A command may wait for what comes on its thread: the shell reads it off the step's log. */
 function tellWaiting(run: Run, threadId: string, answer: JsonObject): void {
   run.note('debug', ANSWERED, 'a thread is answered', { threadId: idKey(threadId), answer })
+}
+
+/** A report on a thread whose table has no row for it: whoever waits there is told, and the thread is over. */
+function tellOf(run: Run, message: Message): void {
+  const threadId = message.pthid ?? message.thid
+  tellWaiting(run, threadId, reportAnswer(message))
+  const thread = readThread(run.records, threadId)
+  const isWarning = message.version === 'v2' && reportedCode(message.body).startsWith('w.')
+  if (thread === undefined || isWarning || byName(thread.protocol)?.retain === true) return
+  if (thread.expiresAt !== undefined) clearTimer(run, thread.expiresAt, 'thread', idKey(threadId))
+  run.records.put(GROUP.thread, idKey(threadId), undefined)
 }
 
 /** What a report says of a command that waits for its thread: the peer will not answer it otherwise. */
@@ -568,7 +587,7 @@ function take(
   // The commit that makes the connection remembers the id under it; before that there is only the sender's DID.
   run.records.put(GROUP.seen(connectionId ?? party.name), idKey(message.id), { t: run.now })
   if (moved.answer) tellWaiting(run, moved.thread.threadId, moved.answer as JsonObject)
-  if (protocol === reportProblem) tellWaiting(run, message.pthid ?? message.thid, reportAnswer(message))
+  if (protocol === reportProblem) tellOf(run, message)
   return { replies }
 }
 

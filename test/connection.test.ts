@@ -228,6 +228,30 @@ describe('an invitation', () => {
     expect(new Set(mine.map((c: { connectionId: string }) => c.connectionId)).size).toBe(3)
   })
 
+  test.each([
+    ['v1', false],
+    ['v1', true],
+    ['v2', false],
+  ] as const)('of %s, many uses: %p, grants what its record says when it is answered', async (version, multi) => {
+    const made = await a.verb('invite', { pico: 'ann', version, multi, approve: false, events: '*', queries: '*' })
+    const mine = async () =>
+      ((await a.verb('connection.ls', { pico: 'ann' })) as { connectionId: string; invitationId: string }[]).filter(
+        ({ invitationId }) => invitationId === made.invitationId,
+      )
+    const connectionId = String((await mine())[0]?.connectionId)
+    await a.verb('connection.policy', { pico: 'ann', connection: connectionId, events: '' })
+    const accepted = await b.verb('accept', { pico: 'bob', invitation: made.url, wait: true })
+    expect(accepted.state).toBe('established')
+    expect(await mine()).toEqual(
+      Array(multi ? 2 : 1).fill(
+        expect.objectContaining({
+          eventPolicy: { allow: [], deny: [] },
+          queryPolicy: { allow: [{ rid: '*', name: '*' }], deny: [] },
+        }),
+      ),
+    )
+  })
+
   test('with --approve waits for the owner', async () => {
     const ids = await connect(a, 'ann', b, 'bob', { approve: true })
     const waiting = await until('the request', async () => {
@@ -443,5 +467,9 @@ describe('subscriptions of older rulesets', () => {
       expect(await b.refusal('pico-query', { pico: 'bob', connection: mine.Id, rid, name, args: {} })).toBe(
         'policy.denied',
       )
+    const asked = ((await b.verb('thread.ls', { pico: 'bob' })) as { protocol: string; role: string }[]).filter(
+      ({ protocol, role }) => protocol === 'pico' && role === 'asker',
+    )
+    expect(asked).toEqual([])
   })
 })

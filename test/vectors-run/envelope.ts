@@ -3,7 +3,7 @@
 // Listed as skipped: curves other than X25519 and Ed25519, and `should` and `policy` cases decided otherwise.
 
 import { verifyAttachment } from '../../wallet/attachment.ts'
-import { base58, fromBase58, fromBase64url, fromHex, text, utf8 } from '../../wallet/bytes.ts'
+import { base58, base64url, fromBase58, fromBase64url, fromHex, hex, text, utf8 } from '../../wallet/bytes.ts'
 import type { Crypto, KeyPair } from '../../wallet/crypto.ts'
 import { cryptoNode } from '../../wallet/crypto-node.ts'
 import { type Envelope, peek, unpack } from '../../wallet/envelope.ts'
@@ -13,6 +13,7 @@ import { verifyFromPrior } from '../../wallet/from-prior.ts'
 import { canonicalize } from '../../wallet/jcs.ts'
 import { readJsonObject } from '../../wallet/json.ts'
 import type { Keys, Resolve } from '../../wallet/keys.ts'
+import { fromMultibase } from '../../wallet/multikey.ts'
 import type { Opened } from '../../wallet/opened.ts'
 import { checkV2 } from '../../wallet/plaintext.ts'
 import { makeResolver } from '../../wallet/resolver.ts'
@@ -89,7 +90,7 @@ function checkOnionV1(crypto: Crypto, keysOf: (name: string) => Keys, test: Json
 
 /** Runs a file of the family didcomm-v2: envelopes, signed messages, plaintexts and `from_prior` JWTs. */
 export function runV2(file: Json, crypto: Crypto = cryptoNode): RunResult {
-  const secrets = secretsOf(file)
+  const secrets = secretsOf(crypto, file)
   const resolve = makeResolver().withStatic(documentsOf(file, secrets)).resolve
   return runCases(file, test => {
     if (test.jwt !== undefined) return checkJwt(crypto, resolve, test)
@@ -106,46 +107,62 @@ export function runV2(file: Json, crypto: Crypto = cryptoNode): RunResult {
   })
 }
 
-function secretsOf(file: Json): { kid: string; jwk: Json }[] {
-  const groups = file.secrets ?? { sender: file.keys.sender_secrets, recipient: file.keys.recipient_secrets }
-  return Object.values(groups).flatMap((group: Json) =>
-    group.map((one: Json) => ({ kid: one.kid, jwk: one.jwk ?? one })),
-  )
+interface Secret {
+  readonly kid: string
+  readonly jwk: Json
 }
 
+// `secrets` of a file by person, or what stands in `keys` beside the documents; a file may have neither.
+function secretsOf(crypto: Crypto, file: Json): Secret[] {
+  const groups = Object.values(file.secrets ?? file.keys ?? {}).filter(Array.isArray)
+  return groups.flat().map((one: Json) => ({ kid: one.kid ?? one.id, jwk: jwkOf(crypto, one) }))
+}
+
+function jwkOf(crypto: Crypto, one: Json): Json {
+  const coded = one.privateKeyMultibase === undefined ? undefined : fromMultibase(one.privateKeyMultibase)
+  if (coded === undefined) return one.jwk ?? one.privateKeyJwk ?? one
+  const crv = PRIVATE_CODECS[hex(coded.subarray(0, 2))]
+  const secret = coded.subarray(2, 34)
+  if (crv === undefined || secret.length !== 32) return {}
+  const { publicKey } = crv === 'X25519' ? crypto.x25519KeyPair(secret) : crypto.ed25519KeyPair(secret)
+  return { kty: 'OKP', crv, d: base64url(secret), x: base64url(publicKey) }
+}
+
+/** Multicodecs ed25519-priv (0x1300) and x25519-priv (0x1302) as varints; an Ed25519 key may have its public half behind. */
+const PRIVATE_CODECS: Readonly<Record<string, string>> = { '8026': 'Ed25519', '8226': 'X25519' }
+
 // The files print documents for some; the others' documents hold the public part of their secrets.
-function documentsOf(file: Json, secrets: { kid: string; jwk: Json }[]): Json[] {
+function documentsOf(file: Json, secrets: Secret[]): Json[] {
   const made = new Map<string, Json>()
   for (const { kid, jwk } of secrets) {
     const id = kid.split('#')[0]!
     const document = made.get(id) ?? { id, verificationMethod: [], authentication: [], keyAgreement: [] }
     const { d: _, kid: __, ...publicKeyJwk } = jwk
     document.verificationMethod.push({ id: kid, type: 'JsonWebKey2020', controller: id, publicKeyJwk })
-    document[/#key-\d+$/.test(kid) ? 'authentication' : 'keyAgreement'].push(kid)
+    document[signs(kid, jwk) ? 'authentication' : 'keyAgreement'].push(kid)
     made.set(id, document)
   }
-  const printed = [file.keys?.sender_did_doc, file.keys?.recipient_did_doc].filter(Boolean)
+  const printed = Object.values(file.keys ?? {}).filter((one: Json) => typeof one?.id === 'string')
   return [...made.values(), ...printed]
 }
 
-function keysOfSecrets(crypto: Crypto, secrets: { kid: string; jwk: Json }[], did?: string): Keys {
+// A key of a NIST curve says by its name alone what it is for.
+function signs(kid: string, { crv }: Json): boolean {
+  return crv === 'Ed25519' || (crv !== 'X25519' && /#key-\d+$/.test(kid))
+}
+
+function keysOfSecrets(crypto: Crypto, secrets: Secret[], did?: string): Keys {
   const pairs = new Map<string, KeyPair>()
   for (const { kid, jwk } of secrets) {
     if (did !== undefined && !kid.startsWith(`${did}#`)) continue
-    const secret = fromBase64url(jwk.d)!
+    const secret = fromBase64url(jwk.d ?? '')!
     if (jwk.crv === 'X25519') pairs.set(kid, crypto.x25519KeyPair(secret))
     if (jwk.crv === 'Ed25519') pairs.set(kid, crypto.ed25519KeyPair(secret))
   }
   return fixedKeys(crypto, pairs)
 }
 
-function openAsAny(
-  crypto: Crypto,
-  secrets: { kid: string; jwk: Json }[],
-  resolve: Resolve,
-  packed: string,
-  did?: string,
-) {
+function openAsAny(crypto: Crypto, secrets: Secret[], resolve: Resolve, packed: string, did?: string) {
   const envelope = peek(packed)
   return isFault(envelope) ? envelope : unpack(crypto, keysOfSecrets(crypto, secrets, did), resolve, envelope)
 }
@@ -210,7 +227,7 @@ function checkJwt(crypto: Crypto, resolve: Resolve, { kind, jwt, expected }: Jso
   return wrong === undefined ? undefined : `${wrong[0]} is ${wrong[1]}`
 }
 
-function checkOnionV2(crypto: Crypto, secrets: { kid: string; jwk: Json }[], resolve: Resolve, test: Json) {
+function checkOnionV2(crypto: Crypto, secrets: Secret[], resolve: Resolve, test: Json) {
   let packed = asText(test.packed)
   for (const hop of test.expected.unwrap) {
     const opened = openAsAny(crypto, secrets, resolve, packed, hop.by.split('#')[0])

@@ -1,5 +1,5 @@
-// Which family a vector file is of. Told by the form of the file (its head, and the members of its cases), never by its
-// path or name, so that other files of the same families are recognised wherever they lie.
+// Which family the cases of a vector file are of. Told by the form of the file (its head, and the members of the case),
+// never by its path or name, so that other files of the same families are recognised wherever they lie.
 
 import type { RunResult } from './cases.ts'
 import { runDidKey, runDidPeer } from './did.ts'
@@ -19,8 +19,11 @@ interface Family {
 // Negative cases misspell their DIDs.
 const names = (value: Json, method: RegExp) => typeof value === 'string' && method.test(value)
 const withIdentities = (file: Json) => typeof file.identities === 'object' && file.identities !== null
-const hasV2Keys = ({ identities }: Json) =>
-  Object.values(identities).every((one: Json) => one?.x25519_kid !== undefined)
+/** v1 alone is spoken where no identity has a key for v2. */
+const hasV2Keys = ({ identities }: Json) => Object.values(identities).some((one: Json) => one?.x25519_kid !== undefined)
+/** Verkeys are v1's: the same member `packed` holds envelopes of both. */
+const hasVerkeys = ({ keys }: Json) => Object.values(keys ?? {}).some((one: Json) => one?.verkey_base58 !== undefined)
+const isEnveloped = (test: Json) => test.packed !== undefined || test.envelope !== undefined
 
 const FAMILIES: readonly Family[] = [
   {
@@ -47,17 +50,18 @@ const FAMILIES: readonly Family[] = [
   },
   {
     name: 'security/didcomm-v2-semantic',
-    has: (test, file) => withIdentities(file) && hasV2Keys(file) && test.packed !== undefined,
+    has: (test, file) => withIdentities(file) && hasV2Keys(file) && isEnveloped(test),
     run: runInbox,
   },
   {
     name: 'security/didcomm-v1-semantic',
-    has: (test, file) => withIdentities(file) && test.envelope !== undefined && test.receiver !== undefined,
+    has: (test, file) => withIdentities(file) && (Array.isArray(test.steps) || isEnveloped(test)),
     run: runInbox,
   },
   {
     name: 'didcomm-v1-envelope',
-    has: (test, file) => !withIdentities(file) && test.envelope !== undefined,
+    has: (test, file) =>
+      !withIdentities(file) && (test.envelope !== undefined || (test.packed !== undefined && hasVerkeys(file))),
     run: runV1Envelope,
   },
   {
@@ -70,15 +74,46 @@ const FAMILIES: readonly Family[] = [
 /** Is it a vector file at all (vectors/README.md, "File form")? */
 export function isVectorFile(file: Json): boolean {
   if (typeof file !== 'object' || file === null || typeof file.meta !== 'object') return false
-  return (
-    Array.isArray(file.cases) &&
-    file.cases.length > 0 &&
-    file.cases.every((test: Json) => test?.id !== undefined && test.kind !== undefined)
-  )
+  return Array.isArray(file.cases) && file.cases.some((test: Json) => test?.id !== undefined)
 }
 
-/** The family that all cases of the file belong to, or undefined. */
+/** The first family of the list that a case of the file belongs to, or undefined. */
 export function familyOf(file: Json): Family | undefined {
   if (!isVectorFile(file)) return undefined
-  return FAMILIES.find(({ has }) => file.cases.every((test: Json) => has(test, file)))
+  return FAMILIES.find(({ has }) => file.cases.some((test: Json) => isCase(test) && has(test, file)))
+}
+
+const isCase = (test: Json) => typeof test === 'object' && test !== null
+
+/** Runs each case as one of its family; what is of none is listed as skipped. */
+export async function runFile(file: Json): Promise<RunResult> {
+  const cases = new Map<Family | undefined, Json[]>()
+  for (const test of file.cases) {
+    const family = isCase(test) ? FAMILIES.find(({ has }) => has(test, file)) : undefined
+    cases.set(family, [...(cases.get(family) ?? []), test])
+  }
+  const results: RunResult[] = []
+  for (const [family, some] of cases) {
+    results.push(family === undefined ? ofNoFamily(some) : await runOf(family, { ...file, cases: some }))
+  }
+  return {
+    passed: results.flatMap(({ passed }) => passed),
+    failed: results.flatMap(({ failed }) => failed),
+    skipped: results.flatMap(({ skipped }) => skipped),
+  }
+}
+
+function ofNoFamily(cases: Json[]): RunResult {
+  const why = (test: Json) => `no such family here: a case of ${isCase(test) ? Object.keys(test).join(', ') : test}`
+  return { passed: [], failed: [], skipped: cases.map(test => ({ id: String(test?.id), why: why(test) })) }
+}
+
+// A head that cannot be read fails its cases and no others.
+async function runOf({ run }: Family, file: Json): Promise<RunResult> {
+  try {
+    return await run(file)
+  } catch (thrown) {
+    const why = `the head of the file cannot be read: ${(thrown as Error).message}`
+    return { passed: [], failed: file.cases.map(({ id }: Json) => ({ id, why })), skipped: [] }
+  }
 }

@@ -10,8 +10,8 @@ import { canonicalize } from '../../wallet/jcs.ts'
 import { sameDid, shortForm } from '../../wallet/keys.ts'
 import type { Opened } from '../../wallet/opened.ts'
 import { type RunResult, runCasesInTurn } from './cases.ts'
-import { asText, foreignKind, identitiesOf, openAs } from './envelope.ts'
-import { type Asked, type Effect, type Identity, startReceiver } from './receiver.ts'
+import { asText, foreignKind, identitiesOf, openAs, resolverOf } from './envelope.ts'
+import { type Asked, type Effect, type Identity, type Receiver, type Setting, startReceiver } from './receiver.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: vector files are read as they come
 type Json = any
@@ -23,38 +23,29 @@ interface Step {
   readonly packed: string
   readonly expected: Json
   readonly now: number
+  /** Name of an identity of the file. */
+  readonly receiver: string
 }
 
 /** Runs a file of one of the three families. */
 export const runInbox = (file: Json): Promise<RunResult> => runCasesInTurn(file, test => runCase(file, test))
 
 async function runCase(file: Json, test: Json): Promise<string | undefined> {
-  const head = file.identities[test.receiver]
-  if (head === undefined) return `the file has no identity ${test.receiver}`
-  const keys = identitiesOf(cryptoNode, file)
   const steps = stepsOf(test)
-  const open = (packed: string, now: number) => openAs(cryptoNode, keys.get(test.receiver)!, packed, now)
-  const mediator = steps.some(isForwarding) || test.registered !== undefined
-  const receiver = await startReceiver({
-    version: head.x25519_kid === undefined ? 'v1' : 'v2',
-    now: steps[0]!.now * 1000,
-    identity: identityOf(head),
-    mediator,
-    registered: test.registered ?? [],
-    peers: peersOf(file, head.did),
-    asked: steps.flatMap(step => askedFor(test.kind, step, open(step.packed, step.now))),
-  })
+  const started = new Map<string, Receiver>()
   try {
-    for (const [index, { packed, expected, now }] of steps.entries()) {
-      const effect = await receiver.post(utf8(packed), now * 1000)
-      const replies = effect.sent.map(envelope => replyIn(envelope, [...keys.values()], now))
-      const outcome = { effect, replies, expected, packed, opened: open(packed, now), mediator }
-      const why = judge(outcome, test.kind === 'positive')
+    for (const name of new Set(steps.map(({ receiver }) => receiver))) {
+      if (file.identities[name]?.ed25519_seed_hex === undefined) return `the file has no keys of a receiver ${name}`
+      started.set(name, await startReceiver(settingOf(file, test, name, steps)))
+    }
+    for (const [index, step] of steps.entries()) {
+      const mediator = isMediator(test, step.receiver, steps)
+      const why = await runStep(file, test.kind, started.get(step.receiver)!, mediator, step)
       if (why !== undefined) return test.steps === undefined ? why : `step ${index + 1}: ${why}`
     }
     return undefined
   } finally {
-    await receiver.close()
+    for (const receiver of started.values()) await receiver.close()
   }
 }
 
@@ -63,9 +54,48 @@ function stepsOf(test: Json): Step[] {
   const each: Json[] = test.steps ?? [test]
   return each.map(step => ({
     packed: asText(step.packed ?? step.envelope),
-    expected: step.expected,
+    expected: step.expected ?? {},
     now: step.receiver_time ?? at,
+    receiver: step.receiver ?? test.receiver,
   }))
+}
+
+/** The receiver called `name` as it is before the steps that it gets. */
+function settingOf(file: Json, test: Json, name: string, steps: readonly Step[]): Setting {
+  const head = file.identities[name]
+  const own = steps.filter(({ receiver }) => receiver === name)
+  return {
+    version: head.x25519_kid === undefined ? 'v1' : 'v2',
+    now: steps[0]!.now * 1000,
+    identity: identityOf(head),
+    mediator: isMediator(test, name, steps),
+    registered: test.registered ?? file.registered ?? [],
+    peers: peersOf(file, head.did),
+    asked: own.flatMap(step => askedFor(test.kind, step, openIn(file, name, step.packed, step.now))),
+  }
+}
+
+async function runStep(
+  file: Json,
+  kind: string,
+  receiver: Receiver,
+  mediator: boolean,
+  { packed, expected, now, receiver: name }: Step,
+): Promise<string | undefined> {
+  const effect = await receiver.post(utf8(packed), now * 1000)
+  const replies = effect.sent.map(envelope => replyIn(file, envelope, now))
+  const opened = openIn(file, name, packed, now)
+  return judge({ effect, replies, expected, packed, opened, mediator }, kind === 'positive')
+}
+
+/** A forward is addressed to a key of the engine; so are all steps of a receiver that gets one. */
+function isMediator(test: Json, name: string, steps: readonly Step[]): boolean {
+  return test.registered !== undefined || steps.some(step => step.receiver === name && isForwarding(step))
+}
+
+/** One envelope as an identity of the file opens it with the wallet alone. */
+function openIn(file: Json, name: string, packed: string, now: number): Opened | Fault {
+  return openAs(cryptoNode, identitiesOf(cryptoNode, file).get(name)!, packed, now, resolverOf(file))
 }
 
 function identityOf(head: Json): Identity {
@@ -78,14 +108,15 @@ function identityOf(head: Json): Identity {
 
 /** Every identity of the head but the receiver, and every other DID that an expected plaintext is from. */
 function peersOf(file: Json, self: string): string[] {
-  const named = Object.values(file.identities).map((identity: Json) => identity.did)
+  const named = Object.values(file.identities).map((identity: Json) => identity?.did)
   const from = file.cases
     .flatMap((test: Json) => [test, ...(test.steps ?? [])])
     .flatMap(({ expected }: Json) => {
       const { plaintext, plaintext_text: text } = expected ?? {}
       return [plaintext?.from, text === undefined ? undefined : JSON.parse(text).from]
     })
-  const dids: string[] = [...named, ...from].filter(did => typeof did === 'string' && did !== self)
+  // A message may name the short form of a DID whose long form the head has: the later of two stays.
+  const dids: string[] = [...from, ...named].filter(did => typeof did === 'string' && !sameDid(did, self))
   return [...new Map(dids.map(did => [shortForm(did), did])).values()]
 }
 
@@ -95,7 +126,7 @@ const REQUESTS: readonly (readonly [answer: RegExp, protocol: string, command: s
   [/\/discover-features\/2\.\d\/disclosures?$/, 'discover-features', 'query', { match: '*' }],
 ]
 
-function askedFor(kind: string, { expected }: Step, opened: ReturnType<typeof openAs>): Asked[] {
+function askedFor(kind: string, { expected }: Step, opened: Opened | Fault): Asked[] {
   if (isFault(opened) || opened.sender === null || !(kind === 'positive' || expected.processed === true)) return []
   const message: Json = opened.plaintext
   const threadId = message.thid ?? message['~thread']?.thid
@@ -105,7 +136,6 @@ function askedFor(kind: string, { expected }: Step, opened: ReturnType<typeof op
   return [{ peer: senderDid(opened)!, threadId, protocol, command, args }]
 }
 
-/** A forward is addressed to a key of the engine. */
 const isForwarding = ({ expected }: Step) =>
   ['forwards', 'bounded', 'max_delay_ms'].some(name => expected[name] !== undefined)
 
@@ -280,9 +310,9 @@ function senderDid({ sender }: Opened): string | undefined {
 }
 
 /** A reply as whoever of the file it is for reads it. */
-function replyIn(envelope: Uint8Array, all: readonly Parameters<typeof openAs>[1][], now: number): Json {
-  const found = all
-    .map(keys => openAs(cryptoNode, keys, Buffer.from(envelope).toString(), now))
+function replyIn(file: Json, envelope: Uint8Array, now: number): Json {
+  const found = [...identitiesOf(cryptoNode, file).keys()]
+    .map(name => openIn(file, name, Buffer.from(envelope).toString(), now))
     .find(opened => !isFault(opened))
   return found === undefined || isFault(found) ? undefined : found.plaintext
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Received } from '../../src/agent.ts'
 import { applyRelation } from '../../src/connection-record.ts'
 import { begin } from '../../src/didcomm.ts'
-import { type OwnDid, receiveAs } from '../../src/identity.ts'
+import { keepLong, type OwnDid, receiveAs } from '../../src/identity.ts'
 import { Node } from '../../src/node.ts'
 import { GROUP, readVariable } from '../../src/pico.ts'
 import type { Clock, Given, Json, JsonObject, Stimulus, Store, Write } from '../../src/ports.ts'
@@ -21,6 +21,7 @@ import { cryptoNode } from '../../wallet/crypto-node.ts'
 import { isFault } from '../../wallet/fault.ts'
 import { shortForm } from '../../wallet/keys.ts'
 import { newEngineKeys, openVault, type Vault } from '../../wallet/vault.ts'
+import { bothForms } from './envelope.ts'
 
 /** Who receives, as the head of a file prints it. */
 export interface Identity {
@@ -221,10 +222,13 @@ function befriend(run: Run, { version, identity, peers, asked, addresses }: Sett
   run.records.put(GROUP.key, identity.verkey, { type: 'Ed25519', seed: base64url(identity.seed) })
   if (own.agreement !== null) {
     const secret = cryptoNode.ed25519ToX25519Secret(cryptoNode.ed25519KeyPair(identity.seed).secretKey)
-    run.records.put(GROUP.key, own.authentication, { type: 'Ed25519', seed: base64url(identity.seed) })
-    run.records.put(GROUP.key, own.agreement, { type: 'X25519', seed: base64url(secret) })
+    for (const kid of bothForms(own.authentication))
+      run.records.put(GROUP.key, kid, { type: 'Ed25519', seed: base64url(identity.seed) })
+    for (const kid of bothForms(own.agreement))
+      run.records.put(GROUP.key, kid, { type: 'X25519', seed: base64url(secret) })
   }
   run.records.put('did', own.short, own as unknown as Json)
+  keepLong(run, own.did)
   receiveAs(run, own, {})
   for (const did of peers) {
     const short = shortForm(did)
@@ -246,7 +250,7 @@ function befriend(run: Run, { version, identity, peers, asked, addresses }: Sett
 }
 
 function ownDid({ did, verkey, ed25519Kid, x25519Kid }: Identity): OwnDid {
-  const recipients = [x25519Kid ?? verkey]
+  const recipients = x25519Kid === undefined ? [verkey] : bothForms(x25519Kid)
   return {
     did,
     short: shortForm(did),

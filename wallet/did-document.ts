@@ -62,7 +62,8 @@ const maxBytes = 65_536
 
 /** Reads a document in JSON that is known to describe `did`. Faults: `did.document` (malformed, over
  *  64 KiB, 64 methods or 20 services), `key.malformed` (also for small order).
- *  Methods whose id belongs to another DID, and references to methods the document does not hold, are left out. */
+ *  Methods whose id belongs to another DID, references to methods the document does not hold, and services without
+ *  type or endpoint are left out. */
 export function readDidDocument(json: unknown, did: string): DidDocument | Fault {
   if (!isMembers(json)) return malformed('not an object')
   if (sizeOf(json) > maxBytes) return tooLarge('more than 64 KiB')
@@ -188,16 +189,24 @@ function oldFragments({ keyType, publicKey }: VerificationMethod): readonly stri
 
 // ---- services ----------------------------------------------------------------------------------------------
 
+// What makes one service unreadable says nothing of the keys: it is left out and the document stays.
 function readServices(list: unknown, did: string): readonly Service[] | Fault {
-  const services: Service[] = []
   if (list !== undefined && !Array.isArray(list)) return malformed('must be a list', 'service')
-  for (const [at, json] of (list ?? []).entries()) {
-    if (at >= maxServices) return tooLarge(`more than ${maxServices} services`)
-    if (!isMembers(json) || typeof json.type !== 'string') return malformed('a service without type', `service[${at}]`)
-    if (json.serviceEndpoint === undefined) return malformed('a service without endpoint', `service[${at}]`)
-    services.push(readService(json, json.type, did, at))
-  }
-  return services
+  if (list !== undefined && list.length > maxServices) return tooLarge(`more than ${maxServices} services`)
+  return (list ?? []).flatMap((json, at) => {
+    const type = isMembers(json) ? serviceType(json.type) : undefined
+    return type === undefined || json.serviceEndpoint === undefined ? [] : readService(json, type, did, at)
+  })
+}
+
+/** Types of service that an address is taken from. */
+const addressTypes = ['DIDCommMessaging', 'did-communication', 'IndyAgent']
+
+/** The type that a service is read by: a text or, DID Core 5.4, the one of a set that gives an address, else the first.
+ *  Undefined for anything else. */
+export function serviceType(type: unknown): string | undefined {
+  const types = strings(Array.isArray(type) ? type : [type]) ?? []
+  return addressTypes.find(name => types.includes(name)) ?? types[0]
 }
 
 function readService(json: Members, type: string, did: string, at: number): Service {

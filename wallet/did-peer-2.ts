@@ -96,9 +96,14 @@ function renamed(
   for (const [name, value] of Object.entries(members)) {
     const to = names.get(name) ?? name
     const isType = name === 'type' || to === 'type'
-    out[to] = isType && typeof value === 'string' ? (types.get(value) ?? value) : renamedValue(value, names, types)
+    out[to] = isType ? renamedType(value, types) : renamedValue(value, names, types)
   }
   return out
+}
+
+function renamedType(value: JsonValue, types: ReadonlyMap<string, string>): JsonValue {
+  if (Array.isArray(value)) return value.map(type => renamedType(type, types))
+  return typeof value === 'string' ? (types.get(value) ?? value) : value
 }
 
 function renamedValue(

@@ -3,7 +3,7 @@
 
 import { base58, concat, fromBase58, utf8 } from './bytes.ts'
 import { parseDid } from './did.ts'
-import { type DidDocument, readDidDocument, relationships } from './did-document.ts'
+import { type DidDocument, readDidDocument, relationships, serviceType } from './did-document.ts'
 import { keyDocument } from './did-key.ts'
 import { parsePeer2, peer2Document, peer3Of } from './did-peer-2.ts'
 import { type Fault, fault, isFault } from './fault.ts'
@@ -144,7 +144,6 @@ export function peer4InputFault(document: unknown): Fault | undefined {
     const fits = (entry: unknown) => isText(entry) || isTyped(entry)
     if (list !== undefined && !isListOf(list, fits)) return malformed(`${name} must be a list of methods or references`)
   }
-  const isService = (entry: unknown) => isTyped(entry) && (entry as JsonMembers).serviceEndpoint !== undefined
   const fits = service === undefined || isListOf(service, isService)
   return fits ? undefined : malformed('service must be a list of services with relative id, type and endpoint')
 }
@@ -162,5 +161,15 @@ function isText(value: unknown): boolean {
 }
 
 function isTyped(entry: unknown): boolean {
-  return isMembers(entry) && isText(entry.id) && (entry.id as string).startsWith('#') && isText(entry.type)
+  return isNamed(entry) && isText(entry.type)
+}
+
+// The type of a service may be a set (DID Core 5.4).
+function isService(entry: unknown): boolean {
+  if (!isNamed(entry) || entry.serviceEndpoint === undefined) return false
+  return isText(entry.type) || (isListOf(entry.type, isText) && serviceType(entry.type) !== undefined)
+}
+
+function isNamed(entry: unknown): entry is { readonly [member: string]: unknown } {
+  return isMembers(entry) && isText(entry.id) && (entry.id as string).startsWith('#')
 }

@@ -213,7 +213,6 @@ describe('did:peer:2 and 3', () => {
     `did:peer:2.V${exKey}`,
     `did:peer:2.V${edKey}.Snojson`,
     `did:peer:2.V${edKey}.S${base64url(utf8('7'))}`,
-    `did:peer:2.V${edKey}.S${base64url(utf8('{"t":"dm"}'))}`,
     `did:peer:2.S${base64url(utf8('{"t":"dm","s":"u"}'))}`,
     `did:peer:2.Vz6666YqRYQqiSgvZQdnBytw86Qbs2ZWUkGv22od935YF4s8M7V`,
     `did:peer:5${edKey}`,
@@ -373,6 +372,30 @@ describe('DID documents', () => {
     expect(document.verificationMethod.map(method => method.id)).toEqual([`${did}#k`])
     expect(document.authentication).toEqual([`${did}#k`])
   })
+  test('a service may have several types; one that cannot be read is left out', () => {
+    const service = [
+      { type: ['LinkedDomains', 'DIDCommMessaging'], serviceEndpoint: { uri: 'u' } },
+      { type: ['LinkedDomains', 'Other'], serviceEndpoint: 'v' },
+      { type: ['IndyAgent', 'did-communication'], serviceEndpoint: 'w' },
+      { type: [], serviceEndpoint: 'x' },
+      { type: 7, serviceEndpoint: 'x' },
+      { serviceEndpoint: 'x' },
+      { type: 'DIDCommMessaging' },
+      'text',
+    ]
+    const found = read(readDidDocument({ service }, did)).service
+    expect(found.map(({ id, type }) => [id, type])).toEqual([
+      [`${did}#service-0`, 'DIDCommMessaging'],
+      [`${did}#service-1`, 'LinkedDomains'],
+      [`${did}#service-2`, 'did-communication'],
+    ])
+    const peer2 = `did:peer:2.V${edKey}.S${base64url(utf8('{"t":["x","dm"],"s":"u"}'))}`
+    expect(read(resolvePeer(peer2)).service.map(({ type }) => type)).toEqual(['DIDCommMessaging'])
+    expect(read(resolvePeer(`did:peer:2.V${edKey}.S${base64url(utf8('{"t":"dm"}'))}`)).service).toEqual([])
+    const made = (type: unknown) => makePeer4({ service: [{ id: '#s', type, serviceEndpoint: 'u' }] }).long
+    expect(read(resolvePeer(made(['x', 'did-communication']))).service[0]?.type).toBe('did-communication')
+    for (const type of [[], [7], 7]) expect(() => made(type)).toThrow('service')
+  })
   test('limits and shapes', () => {
     const many = (n: number) => Array.from({ length: n }, (_, i) => multi(`#k${i}`))
     const endpoints = (n: number) => Array.from({ length: n }, () => ({ type: 't', serviceEndpoint: 'u' }))
@@ -389,8 +412,6 @@ describe('DID documents', () => {
       { authentication: '#k' },
       { authentication: [7] },
       { service: {} },
-      { service: [{}] },
-      { service: [{ type: 't' }] },
       { verificationMethod: [multi('#k'), multi('#k', exKey)] },
     ]
     for (const json of bad)

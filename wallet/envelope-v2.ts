@@ -172,13 +172,16 @@ function innerEnvelope(message: JsonMembers, found: Found): EnvelopeV2 | Fault {
   return inner.layer === 'authcrypt' ? inner : fault('envelope.nesting', 'anoncrypt inside of anoncrypt')
 }
 
+const signedTypes = ['didcomm-signed+json', 'jwm']
+
 // Every signature must verify; a message signed by two people has no single sender, so all must be of one DID.
 function verifySigned(crypto: Crypto, resolve: Resolve, message: JsonMembers, found: Found): JsonMembers | Fault {
   const jws = readJws(message)
   if (isFault(jws)) return jws
   let first: Sender | undefined
   for (const { header } of jws.signatures) {
-    if (header.typ === undefined || isMediaType(header.typ, 'didcomm-signed+json')) continue
+    // `JWM` is what the specification's own example of a signed message has.
+    if (header.typ === undefined || signedTypes.some(type => isMediaType(header.typ, type))) continue
     return fault('jws.header', 'typ must be application/didcomm-signed+json', 'typ')
   }
   const signers = verifyJws(crypto, jws, kid => {

@@ -10,6 +10,7 @@ import { peek, unpack } from '../../wallet/envelope.ts'
 import { type PackV2, packSigned, packV2 } from '../../wallet/envelope-v2.ts'
 import { isFault } from '../../wallet/fault.ts'
 import { makeFromPrior } from '../../wallet/from-prior.ts'
+import { signGeneral } from '../../wallet/jws.ts'
 import { recipientKeys } from '../../wallet/keys.ts'
 import { packForwardV2 } from '../../wallet/routing.ts'
 import { cryptoNoble } from './crypto-noble.ts'
@@ -157,6 +158,21 @@ describe('who sent it', () => {
   test('a body may be missing, unknown headers are ignored', () => {
     const { body: _, ...rest } = message(alice, bob, { 'x-more': { a: 1 }, expires_time: now + 1 }) as { body: unknown }
     expect(open(pack(rest, auth))).toMatchObject({ plaintext: rest })
+  })
+})
+
+describe('typ of a signature', () => {
+  const typed = (typ: string) => {
+    const sign = (bytes: Uint8Array) => alice.keys.sign(alice.signKid, bytes)!
+    return open(bytesOf(signGeneral(sign, alice.signKid, { typ, alg: 'EdDSA' }, bytesOf(fromAlice))))
+  }
+
+  test.each(['JWM', 'application/jwm', 'application/didcomm-signed+json', 'DIDComm-signed+JSON'])('%s', typ => {
+    expect(typed(typ)).toMatchObject({ layers: ['sign'], plaintext: fromAlice })
+  })
+
+  test.each(['JWT', 'application/didcomm-encrypted+json', 'JWM/1.0', ''])('%s is refused', typ => {
+    expect(typed(typ)).toMatchObject({ code: 'jws.header' })
   })
 })
 

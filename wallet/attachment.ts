@@ -2,13 +2,13 @@
 // unprotected header, in the protected one and in its jwk, everything unpadded but the content itself. Verified is
 // more: either base64 alphabet, general form, the key named with or without fragment; always against the key expected.
 
-import { base64, base64url, equalBytes, fromBase58, fromBase64Any, utf8 } from './bytes.ts'
+import { base64, base64url, equalBytes, fromBase64Any, utf8 } from './bytes.ts'
 import type { Crypto } from './crypto.ts'
+import { keyBytesOf } from './did-key.ts'
 import { type Fault, fault, isFault } from './fault.ts'
 import { isMembers, type JsonMembers, type JsonValue } from './json.ts'
 import { readJws, type Sign, signDetached, verifyJws } from './jws.ts'
-import { didPart } from './keys.ts'
-import { decodeMultikey, encodeMultikey } from './multikey.ts'
+import { encodeMultikey } from './multikey.ts'
 
 export interface SignAttachment {
   readonly content: Uint8Array
@@ -58,9 +58,9 @@ export function neutralJson(value: JsonValue): Uint8Array {
   return utf8(JSON.stringify(value).replace(/[>?~\u007f-\uffff]/g, escaped))
 }
 
-// did:key, with or without fragment, or a naked base58 key.
+// did:key, with or without a fragment that names the same key again, or a naked base58 key.
 function keyNamed(kid: string): Uint8Array | undefined {
-  if (!kid.startsWith('did:key:')) return kid.length <= 44 ? fromBase58(kid) : undefined
-  const key = decodeMultikey(didPart(kid).slice('did:key:'.length))
+  if (!kid.startsWith('did:key:') && kid.startsWith('did:')) return undefined
+  const key = keyBytesOf(kid)
   return key?.type === 'Ed25519' ? key.publicKey : undefined
 }

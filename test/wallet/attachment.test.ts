@@ -17,6 +17,8 @@ const signed = signAttachment({ content, publicKey: alice.publicKey, sign, id: '
 type Data = { base64: string; jws: { header: { kid: string }; protected: string; signature: string } }
 const { base64: encoded, jws } = signed.data as Data
 const withData = (data: object): JsonMembers => ({ data: { base64: encoded, jws, ...data } }) as JsonMembers
+/** Alice's DID with the fragment of another kid. */
+const withFragment = (kid: string) => `${alice.did}#${kid.split('#')[1]}`
 const check = (attachment: JsonMembers, key = alice.publicKey) => verifyAttachment(cryptoNode, attachment, key)
 
 describe('signAttachment', () => {
@@ -61,6 +63,13 @@ describe('verifyAttachment', () => {
     ['other content', 'jws.signature', withData({ base64: base64(utf8('x')) })],
     ['another kid', 'jws.signer', withData({ jws: { ...jws, header: { kid: mallory.did } } })],
     ['a kid of another method', 'jws.signer', withData({ jws: { ...jws, header: { kid: 'did:web:a#b' } } })],
+    [
+      'a fragment of another',
+      'jws.signer',
+      withData({ jws: { ...jws, header: { kid: withFragment(mallory.signKid) } } }),
+    ],
+    ['a key for agreement', 'jws.signer', withData({ jws: { ...jws, header: { kid: withFragment(alice.boxKid) } } })],
+    ['a query', 'jws.signer', withData({ jws: { ...jws, header: { kid: `${alice.did}?a=1` } } })],
     ['its own payload', 'jws.malformed', withData({ jws: { ...jws, payload: 'AA' } })],
   ])('%s: %s', (_, code, attachment) => {
     expect(check(attachment as JsonMembers)).toMatchObject({ fault: true, code })

@@ -7,6 +7,7 @@ import { type Fault, fault, isFault } from './fault.ts'
 import { type JsonMembers, readJsonObject } from './json.ts'
 import { readJws, type Sign, signCompact, verifyJws } from './jws.ts'
 import { didPart, keyOf, type Resolve, sameDid } from './keys.ts'
+import { isMediaType } from './plaintext.ts'
 
 export interface FromPrior {
   /** The DID given up. */
@@ -39,7 +40,7 @@ export function verifyFromPrior(
   if (isFault(jws)) return forged(jws.message)
   const claims = readJsonObject(jws.payload, { maxDepth: 8 })
   const header = jws.signatures[0]!.header
-  if (isFault(claims) || (header.typ !== undefined && header.typ !== 'JWT')) return forged('not a JWT')
+  if (isFault(claims) || (header.typ !== undefined && !isMediaType(header.typ, 'jwt'))) return forged('not a JWT')
   const read = readClaims(claims.value, expected.now)
   if (isFault(read)) return read
   if (expected.from !== undefined && !sameDid(read.sub, expected.from)) return forged('sub is not the sender')

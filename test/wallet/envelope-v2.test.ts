@@ -10,7 +10,7 @@ import { peek, unpack } from '../../wallet/envelope.ts'
 import { type PackV2, packSigned, packV2 } from '../../wallet/envelope-v2.ts'
 import { isFault } from '../../wallet/fault.ts'
 import { makeFromPrior } from '../../wallet/from-prior.ts'
-import { signGeneral } from '../../wallet/jws.ts'
+import { signCompact, signGeneral } from '../../wallet/jws.ts'
 import { recipientKeys } from '../../wallet/keys.ts'
 import { packForwardV2 } from '../../wallet/routing.ts'
 import { cryptoNoble } from './crypto-noble.ts'
@@ -267,7 +267,13 @@ describe('from_prior', () => {
     })
   })
 
+  test.each(['jwt', 'Jwt', 'application/JWT', undefined])('typ %s', typ => {
+    const header = { alg: 'EdDSA', kid: old.signKid, ...(typ !== undefined && { typ }) }
+    expect(carrying(signCompact(sign(old), header, bytesOf(claims)))).toMatchObject({ fromPrior: claims })
+  })
+
   test.each([
+    ['of another type', signCompact(sign(old), { alg: 'EdDSA', kid: old.signKid, typ: 'JWM' }, bytesOf(claims))],
     ['for somebody else', makeFromPrior(sign(old), old.signKid, { ...claims, sub: mallory.did })],
     ['signed by another', makeFromPrior(sign(mallory), old.signKid, claims)],
     ['by a key of another', makeFromPrior(sign(mallory), mallory.signKid, claims)],

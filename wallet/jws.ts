@@ -1,6 +1,6 @@
 // JSON Web Signatures (RFC 7515, RFC 8037) as DIDComm needs them: EdDSA with Ed25519 only, in compact, general and
 // flattened form. The key's type fixes the algorithm, never the header: `none`, HS* and the rest are refused, and so
-// are `crit`, keys or certificates fetched from a header, and names that occur in two headers.
+// are `crit`, names that occur in two headers and, outside of attachments, keys or certificates a header points to.
 
 import { base64url, equalBytes, fromBase64url, utf8 } from './bytes.ts'
 import type { Crypto } from './crypto.ts'
@@ -27,7 +27,10 @@ export interface Jws {
 export type Sign = (bytes: Uint8Array) => Uint8Array
 
 const maxSignatures = 8
-const forbidden = ['crit', 'b64', 'jku', 'x5u', 'x5c', 'x5t', 'x5t#S256', 'zip'] as const
+const forbidden = ['crit', 'b64', 'zip']
+
+/** Keys that a header brings or points to. They are never used; RFC 0017 lets attachments carry them. */
+const foreignKeys = ['jku', 'x5u', 'x5c', 'x5t', 'x5t#S256']
 
 // ---- writing -----------------------------------------------------------------------------------------------
 
@@ -62,7 +65,7 @@ export function signFlattened(sign: Sign, kid: string, header: JsonMembers, payl
 // ---- reading -----------------------------------------------------------------------------------------------
 
 /** Compact text, or the object of the general or flattened form. `detached` is the payload's base64url when it stands
- *  elsewhere (signed attachments). Fault `jws.malformed`, `jws.header`, `jws.unsupported_algorithm` or `jws.crit`. */
+ *  elsewhere (signed attachments: keys that their headers point to are ignored). Fault `jws.malformed`, `jws.header`, `jws.unsupported_algorithm` or `jws.crit`. */
 export function readJws(source: JsonValue, detached?: string): Jws | Fault {
   const parts = typeof source === 'string' ? compactParts(source) : source
   if (!isMembers(parts)) return fault('jws.malformed', 'not a JWS')
@@ -79,7 +82,7 @@ export function readJws(source: JsonValue, detached?: string): Jws | Fault {
   }
   const signatures: Signature[] = []
   for (const one of list) {
-    const read = readSignature(one, body)
+    const read = readSignature(one, body, detached === undefined ? [...forbidden, ...foreignKeys] : forbidden)
     if (isFault(read)) return read
     signatures.push(read)
   }
@@ -119,7 +122,7 @@ function compactParts(source: string): JsonMembers | undefined {
   return { protected: head, payload, signature }
 }
 
-function readSignature(one: JsonValue, body: string): Signature | Fault {
+function readSignature(one: JsonValue, body: string, refused: readonly string[]): Signature | Fault {
   if (!isMembers(one)) return fault('jws.malformed', 'not an object', 'signatures')
   const head = decode(one.protected)
   if (head === undefined) return fault('jws.malformed', 'not base64url', 'protected')
@@ -127,7 +130,7 @@ function readSignature(one: JsonValue, body: string): Signature | Fault {
   if (isFault(read)) return fault('jws.malformed', read.message, 'protected')
   const unprotected = one.header ?? {}
   if (!isMembers(unprotected)) return fault('jws.malformed', 'not an object', 'header')
-  const wrong = checkHeaders(read.value, unprotected)
+  const wrong = checkHeaders(read.value, unprotected, refused)
   if (wrong !== undefined) return wrong
   const signature = decode(one.signature)
   if (signature?.length !== 64) return fault('jws.malformed', 'not an Ed25519 signature', 'signature')
@@ -142,8 +145,8 @@ function readSignature(one: JsonValue, body: string): Signature | Fault {
 }
 
 // `kid` in both headers is what Aries agents write; every other name must stand in one header only (RFC 7515 4).
-function checkHeaders(head: JsonMembers, unprotected: JsonMembers): Fault | undefined {
-  for (const name of forbidden) {
+function checkHeaders(head: JsonMembers, unprotected: JsonMembers, refused: readonly string[]): Fault | undefined {
+  for (const name of refused) {
     if (!Object.hasOwn(head, name) && !Object.hasOwn(unprotected, name)) continue
     return fault(name === 'crit' ? 'jws.crit' : 'jws.header', `header ${name} is refused`, name)
   }

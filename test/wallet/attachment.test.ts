@@ -6,6 +6,7 @@ import { neutralJson, signAttachment, verifyAttachment } from '../../wallet/atta
 import { base64, base64url, fromBase64url, text, utf8 } from '../../wallet/bytes.ts'
 import { cryptoNode } from '../../wallet/crypto-node.ts'
 import type { JsonMembers } from '../../wallet/json.ts'
+import { signDetached } from '../../wallet/jws.ts'
 import { person } from './people.ts'
 
 const alice = person('alice')
@@ -73,6 +74,25 @@ describe('verifyAttachment', () => {
     ['its own payload', 'jws.malformed', withData({ jws: { ...jws, payload: 'AA' } })],
   ])('%s: %s', (_, code, attachment) => {
     expect(check(attachment as JsonMembers)).toMatchObject({ fault: true, code })
+  })
+
+  test('keys that a header points to are ignored and prove nothing', () => {
+    const pointing = (extra: object, by = alice) => {
+      const header = { alg: 'EdDSA', kid: alice.did, ...extra }
+      const made = signDetached(bytes => by.keys.sign(by.signKid, bytes)!, header, content)
+      return check(withData({ jws: { protected: made.protected, signature: made.signature } }))
+    }
+    for (const extra of [
+      { x5c: ['AA'] },
+      { jku: 'https://keys.example' },
+      { x5t: 'AA' },
+      { x5u: 'https://a.example' },
+    ]) {
+      expect(pointing(extra)).toEqual(content)
+      expect(pointing(extra, mallory)).toMatchObject({ code: 'jws.signature' })
+    }
+    expect(pointing({ crit: ['exp'] })).toMatchObject({ code: 'jws.crit' })
+    expect(pointing({ b64: false })).toMatchObject({ code: 'jws.header' })
   })
 
   test('a second signature by somebody else does not pass', () => {

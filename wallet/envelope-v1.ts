@@ -16,7 +16,7 @@ const maxRecipients = 256
 /** A v1 envelope whose form was checked; nothing is decrypted yet. */
 export interface EnvelopeV1 {
   readonly version: 'v1'
-  /** base58 verkeys of the recipients, as `did:key` or base58 on the wire. */
+  /** base58 verkeys of the recipients, as `did:key` or base58 on the wire; those named otherwise are left out. */
   readonly recipients: readonly string[]
   readonly authenticated: boolean
   readonly entries: readonly Entry[]
@@ -106,7 +106,8 @@ function authenticatedEntry(
 // ---- reading and opening -----------------------------------------------------------------------------------
 
 /** Checks the form of a v1 envelope: `outer` is its JSON, `head` its parsed protected header. Fault
- *  `envelope.unreadable`, `envelope.header` or `envelope.unsupported_algorithm`. */
+ *  `envelope.unreadable`, `envelope.header` or `envelope.unsupported_algorithm`. Recipients whose kid is no verkey are
+ *  left out. */
 export function readV1(outer: JsonMembers, head: JsonMembers): EnvelopeV1 | Fault {
   if (head.enc !== enc) return fault('envelope.unsupported_algorithm', `enc must be ${enc}`, 'enc')
   if (head.typ !== typ) return fault('envelope.header', `typ must be ${typ}`, 'typ')
@@ -120,10 +121,11 @@ export function readV1(outer: JsonMembers, head: JsonMembers): EnvelopeV1 | Faul
   }
   const entries: Entry[] = []
   for (const one of list) {
-    const entry = readEntry(one, authenticated)
+    const entry = isForeign(one) ? undefined : readEntry(one, authenticated)
     if (isFault(entry)) return entry
-    entries.push(entry)
+    if (entry !== undefined) entries.push(entry)
   }
+  if (entries.length === 0) return fault('envelope.header', 'no recipient is named by a verkey', 'recipients')
   const iv = decode(outer.iv)
   const ciphertext = decode(outer.ciphertext)
   const tag = decode(outer.tag)
@@ -152,7 +154,8 @@ function readEntry(one: JsonValue, authenticated: boolean): Entry | Fault {
     return fault('envelope.header', 'kid or encrypted_key is missing or wrong', 'recipients')
   }
   if (!authenticated) {
-    if (header.sender === undefined && header.iv === undefined) return { verkey, encryptedKey }
+    // Some write what is absent as null.
+    if ((header.sender ?? header.iv ?? undefined) === undefined) return { verkey, encryptedKey }
     return fault('envelope.header', 'a sender under Anoncrypt', 'recipients')
   }
   const sender = decode(header.sender)
@@ -161,6 +164,12 @@ function readEntry(one: JsonValue, authenticated: boolean): Entry | Fault {
     return fault('envelope.header', 'Authcrypt without sender or iv', 'recipients')
   }
   return { verkey, encryptedKey, proof: { sender, iv } }
+}
+
+// A key of somebody else, named in a way that is not read here, does not concern the others.
+function isForeign(one: JsonValue): boolean {
+  const kid = isMembers(one) && isMembers(one.header) ? one.header.kid : undefined
+  return typeof kid === 'string' && verkeyOf(kid) === undefined
 }
 
 // base58 or did:key, with or without fragment; the normal form is base58 of 32 bytes.

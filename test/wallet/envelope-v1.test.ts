@@ -96,6 +96,44 @@ describe('authcrypt and anoncrypt', () => {
     expect(peek(envelope)).toMatchObject({ recipients: [bob.verkey] })
   })
 
+  // The header is authenticated by the content: what is changed must be so before packing.
+  type Entry = { encrypted_key: string; header: Record<string, unknown> }
+  const made = (sender: Person | undefined, change: (entries: Entry[]) => unknown[]) => {
+    const write = (bytes: Uint8Array): Uint8Array => {
+      const head = JSON.parse(text(fromBase64url(text(bytes))!))
+      return utf8(base64url(bytesOf({ ...head, recipients: change(head.recipients) })))
+    }
+    const changing: Crypto = {
+      ...cryptoNode,
+      chacha20Poly1305: (key, iv, plaintext, aad) => cryptoNode.chacha20Poly1305(key, iv, plaintext, write(aad)),
+    }
+    const outer = JSON.parse(text(packed([bob, carol], sender, changing)))
+    return bytesOf({ ...outer, protected: text(write(utf8(outer.protected))) })
+  }
+
+  test('a recipient named in another way does not concern the others', () => {
+    for (const kid of ['did:sov:abc#1', 'did:key:z6LSsjiihtmCQBfwurfSyqexs96zaB1LCgRdCo1bB2sq7yrK', 'x']) {
+      const envelope = made(alice, ([first, second]) => [{ ...first, header: { ...first!.header, kid } }, second])
+      expect(peek(envelope)).toMatchObject({ recipients: [carol.verkey] })
+      expect(open(envelope, carol)).toMatchObject({ plaintext: ping, sender: { kid: alice.verkey } })
+      expect(open(envelope, bob)).toMatchObject({ code: 'envelope.unknown_recipient' })
+    }
+    expect(peek(made(alice, ([first]) => [{ ...first, header: { ...first!.header, kid: 1 } }, first]))).toMatchObject({
+      code: 'envelope.header',
+    })
+  })
+
+  test('null is no sender under Anoncrypt', () => {
+    const nulls = made(undefined, entries =>
+      entries.map(entry => ({ ...entry, header: { ...entry.header, sender: null, iv: null } })),
+    )
+    expect(open(nulls, bob)).toMatchObject({ plaintext: ping, sender: null, anonymous: true })
+    const claimed = made(undefined, entries =>
+      entries.map(entry => ({ ...entry, header: { ...entry.header, sender: null, iv: 'AA' } })),
+    )
+    expect(open(claimed, bob)).toMatchObject({ code: 'envelope.header' })
+  })
+
   test('keys that are not ours or not sound are refused before anything is sent', () => {
     const plaintext = bytesOf(ping)
     expect(

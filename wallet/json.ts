@@ -1,6 +1,7 @@
 // Strict JSON for text that a peer wrote (RFC 8259, restricted as I-JSON, RFC 7493): no duplicate members, bounded
-// depth and size, valid UTF-8 only, no number that a double cannot hold. JSON.parse does the work; one linear scan
-// over the punctuation before it bounds the depth and counts members, a walk after it finds what is lost or inexact.
+// depth and size, valid UTF-8 only, no number too large for a double and no integer it cannot hold exactly; a fraction
+// or an exponent says itself that it is approximate. JSON.parse does the work; one linear scan over the punctuation
+// before it bounds the depth and counts members, a walk after it finds what is lost or inexact.
 
 import { textStrict } from './bytes.ts'
 import { type Fault, fault } from './fault.ts'
@@ -31,9 +32,11 @@ export function readJson(source: Uint8Array | string, limits?: JsonLimits): { re
   if (written < 0) return fault('json.too_deep', 'nested too deeply')
   const value = parse(text)
   if (value === undefined) return fault('json.syntax', 'not JSON')
-  const kept = measure(value)
-  if (kept < 0) return fault('json.number', 'a number that a double cannot hold exactly')
-  return kept === written ? { value } : fault('json.duplicate', 'a member occurs twice')
+  const found: Found = { members: 0, largest: 0 }
+  measure(value, found)
+  const tooLarge = found.largest > Number.MAX_SAFE_INTEGER && (found.largest === Infinity || hasInexactInteger(text))
+  if (tooLarge) return fault('json.number', 'a number that a double cannot hold exactly')
+  return found.members === written ? { value } : fault('json.duplicate', 'a member occurs twice')
 }
 
 /** The object of a JSON text, or a Fault as of `readJson` (`json.not_object` for another value). */
@@ -86,17 +89,30 @@ function endOfString(text: string, start: number): number {
   return -1
 }
 
-// Members of the parsed value, or -1 when a number is beyond the integers a double holds (2^53) or infinite.
-function measure(value: JsonValue): number {
-  if (typeof value === 'number') return Math.abs(value) > Number.MAX_SAFE_INTEGER ? -1 : 0
-  if (typeof value !== 'object' || value === null) return 0
+interface Found {
+  members: number
+  /** Of the numbers, without their signs. */
+  largest: number
+}
+
+function measure(value: JsonValue, found: Found): void {
+  if (typeof value === 'number') found.largest = Math.max(found.largest, Math.abs(value))
+  if (typeof value !== 'object' || value === null) return
   const inner = Array.isArray(value) ? value : Object.values(value)
-  let members = inner === value ? 0 : inner.length
-  for (const item of inner) {
-    if (typeof item === 'string') continue
-    const counted = measure(item)
-    if (counted < 0) return -1
-    members += counted
+  if (inner !== value) found.members += inner.length
+  for (const item of inner) if (typeof item !== 'string') measure(item, found)
+}
+
+/** Is there an integer beyond 2^53 in a text that is JSON? Only texts with such a number are looked through. */
+function hasInexactInteger(text: string): boolean {
+  const literal = /\d[\d.eE+-]*/y
+  for (let at = 0; at < text.length; at++) {
+    if (text.charCodeAt(at) === quote) at = endOfString(text, at)
+    literal.lastIndex = at
+    const [number] = literal.exec(text) ?? []
+    if (number === undefined) continue
+    if (/^\d+$/.test(number) && Number(number) > Number.MAX_SAFE_INTEGER) return true
+    at += number.length - 1
   }
-  return members
+  return false
 }

@@ -14,7 +14,7 @@ describe('readJson', () => {
   test('reads what JSON.stringify writes', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), value => {
-        fc.pre(!JSON.stringify(value).match(/\d{16,}|[eE]\+\d\d/))
+        fc.pre(!JSON.stringify(value).match(/\d{16,}/))
         const text = JSON.stringify(value)
         expect(readJson(utf8(text))).toEqual({ value: JSON.parse(text) })
       }),
@@ -35,6 +35,12 @@ describe('readJson', () => {
     ['[-9007199254740993]', 'json.number'],
     ['{"a":1e400}', 'json.number'],
     ['1.5', 'read'],
+    ['{"a":1e21,"b":"12345678901234567890"}', 'read'],
+    ['[-1.7976931348623157E+308]', 'read'],
+    ['9007199254740993.5', 'read'],
+    ['[1e21,{"a\\"1":-9007199254740993}]', 'json.number'],
+    ['[1e21,"\\\\",9007199254740993]', 'json.number'],
+    ['[1e21,-1e309]', 'json.number'],
     ['', 'json.syntax'],
     ['{"a":1', 'json.syntax'],
     ['{"a', 'json.syntax'],

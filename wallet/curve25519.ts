@@ -2,8 +2,10 @@
 // RFC 8032 5.1.3). All data is public, so BigInt's variable time does not matter.
 
 import { hex } from './bytes.ts'
+import { isSquare } from './compressed-point.ts'
 
 const p = 2n ** 255n - 19n
+const d = 37095705934669439343138083508754565189542113879843219016388785533085940283555n
 
 // Little-endian, sign bit cleared. Ed25519: the y coordinates of the eight torsion points; X25519: their u.
 const order8y = 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'
@@ -24,11 +26,17 @@ function coordinate(publicKey: Uint8Array): bigint {
   return little(hex(publicKey)) & (2n ** 255n - 1n)
 }
 
-/** True for a 32-byte Ed25519 key with a canonical y that is not of small order. */
+/** True for a 32-byte Ed25519 key that is a point, not of small order, with a canonical y. */
 export function isSoundEd25519(publicKey: Uint8Array): boolean {
   if (publicKey.length !== 32) return false
   const y = coordinate(publicKey)
-  return y < p && !smallOrderY.has(y)
+  return y < p && !smallOrderY.has(y) && isPoint(y)
+}
+
+// x² = (y² - 1) / (d y² + 1), RFC 8032 5.1.3; a quotient is a square when the product is.
+function isPoint(y: bigint): boolean {
+  const square = (y * y) % p
+  return isSquare((square - 1n) * (d * square + 1n), p)
 }
 
 /** True for a 32-byte X25519 key whose Diffie-Hellman result is not always zero. */
@@ -36,8 +44,7 @@ export function isSoundX25519(publicKey: Uint8Array): boolean {
   return publicKey.length === 32 && !smallOrderU.has(coordinate(publicKey) % p)
 }
 
-/** u = (1 + y) / (1 - y) of a sound Ed25519 key. A y that lies on no point gives a point of the twist, which no one
- *  can own a secret for through the Ed25519 key; use stays safe, as X25519 is twist-secure. */
+/** u = (1 + y) / (1 - y) of a sound Ed25519 key. */
 export function ed25519PublicToX25519(publicKey: Uint8Array): Uint8Array {
   const y = coordinate(publicKey)
   let u = ((1n + y) * inverse(p + 1n - y)) % p

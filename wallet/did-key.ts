@@ -19,7 +19,7 @@ export function didKey(type: Parameters<typeof encodeMultikey>[0], publicKey: Ui
   return prefix + encodeMultikey(type, publicKey)
 }
 
-/** The document of a did:key. Fault: `did.malformed`, also for wrong lengths and small-order keys. */
+/** The document of a did:key. Fault: `did.malformed`, also for wrong lengths, no points and small order. */
 export function resolveDidKey(did: string): DidDocument | Fault {
   const known = documents.get(did)
   if (known !== undefined) return known

@@ -36,10 +36,10 @@ export function keyOfMethod(method: Members): PublicKey | Fault {
 }
 
 function multibaseKey(text: string, suite: NamedType | undefined): PublicKey | Fault {
-  const bytes = fromMultibase(text)
-  if (bytes === undefined) return unsound('publicKeyMultibase')
   const key = decodeMultikey(text)
   if (key !== undefined) return key
+  const bytes = fromMultibase(text)
+  if (bytes === undefined) return unsound('publicKeyMultibase')
   // Early documents put the bare key behind the suite's name; a key type that is not known is nobody's fault.
   const bare = suite === undefined ? undefined : soundKey(suite, bytes)
   if (bare !== undefined) return bare

@@ -1,9 +1,12 @@
 // Multikeys: a public key as multibase text behind its multicodec (Controlled Identifiers 2.2.2, did:key 2.1).
-// Wrong lengths and Curve25519 keys that cannot keep a secret are refused here, so every DID method refuses them.
+// Wrong lengths, keys that are no points and Curve25519 keys that cannot keep a secret are refused here, so every DID
+// method refuses them.
 
 import { base58, concat, fromBase58, fromBase64url, hex } from './bytes.ts'
+import { isCompressedPoint } from './compressed-point.ts'
 import { isSoundEd25519, isSoundX25519 } from './curve25519.ts'
 import type { KeyType } from './did-document.ts'
+import { makeLru } from './lru.ts'
 
 export interface PublicKey {
   readonly type: KeyType
@@ -35,8 +38,19 @@ export function encodeMultikey(type: NamedType, publicKey: Uint8Array): string {
   return `z${base58(concat(Uint8Array.of(first!, second!), publicKey))}`
 }
 
+// One resolution reads the same text two or three times, and each asks whether it is a point.
+const decoded = makeLru<PublicKey>(256, { maxKeyChars: 64_000 })
+
 /** The key of a multikey text (base58btc `z` or base64url `u`), or undefined when it is not a usable key. */
 export function decodeMultikey(text: string): PublicKey | undefined {
+  const known = decoded.get(text)
+  if (known !== undefined) return known
+  const key = readMultikey(text)
+  if (key !== undefined) decoded.set(text, key)
+  return key
+}
+
+function readMultikey(text: string): PublicKey | undefined {
   const bytes = fromMultibase(text)
   if (bytes === undefined || bytes.length < 3) return undefined
   const prefix = hex(bytes.subarray(0, 2))
@@ -45,12 +59,15 @@ export function decodeMultikey(text: string): PublicKey | undefined {
   return type === undefined ? undefined : soundKey(type, bytes.subarray(2))
 }
 
-/** The key when its length is right and, on Curve25519, it is not of small order. */
+/** The key when its length is right, it is a point of its curve and, on Curve25519, not of small order. */
 export function soundKey(type: NamedType, publicKey: Uint8Array): PublicKey | undefined {
-  if (type === 'Ed25519' ? !isSoundEd25519(publicKey) : type === 'X25519' && !isSoundX25519(publicKey)) return undefined
   if (publicKey.length !== codecs[type].length) return undefined
-  const compressed = publicKey.length === 32 || publicKey[0] === 2 || publicKey[0] === 3
-  return compressed ? { type, publicKey } : undefined
+  return isSound(type, publicKey) ? { type, publicKey } : undefined
+}
+
+function isSound(type: NamedType, publicKey: Uint8Array): boolean {
+  if (type === 'Ed25519') return isSoundEd25519(publicKey)
+  return type === 'X25519' ? isSoundX25519(publicKey) : isCompressedPoint(type, publicKey)
 }
 
 /** Bytes of a multibase text in one of the two encodings that DID documents use, at most 4,096 characters. */

@@ -2,6 +2,7 @@
 // the text of the DID. Key ids are #key-1, #key-2, … in order, services #service, #service-1, ….
 
 import { base58, base64url, concat, fromBase64url, utf8 } from './bytes.ts'
+import { serviceType } from './did-document.ts'
 import { type Fault, fault, isFault } from './fault.ts'
 import { type JsonMembers, type JsonValue, readJson } from './json.ts'
 import { decodeMultikey, encodeMultikey, type PublicKey } from './multikey.ts'
@@ -76,10 +77,15 @@ function readServices(encoded: string): JsonMembers[] | Fault {
   const bytes = fromBase64url(encoded, { padding: 'allow' })
   const json = bytes && readJson(bytes, { maxBytes: 65_536 })
   if (json === undefined || isFault(json)) return malformed('a service that is not base64url of JSON')
-  const list = Array.isArray(json.value) ? json.value : [json.value]
-  return list.every(isMembers)
-    ? list.map(service => renamed(service, longNames, longTypes))
-    : malformed('a service that is not an object')
+  const services: JsonMembers[] = []
+  for (const coded of Array.isArray(json.value) ? json.value : [json.value]) {
+    const service = isMembers(coded) ? renamed(coded, longNames, longTypes) : {}
+    if (serviceType(service.type) === undefined || service.serviceEndpoint === undefined) {
+      return malformed('a service that is not an object with type and endpoint')
+    }
+    services.push(service)
+  }
+  return services
 }
 
 function isMembers(value: unknown): value is JsonMembers {

@@ -185,6 +185,17 @@ describe('didcomm-v2', () => {
     expect(await runFile(file)).toEqual(allPassed(file))
   })
 
+  test('the outside of an envelope whose keys nobody has', async () => {
+    const packed = parsed(packV2(cryptoNode, noKeys, { plaintext: bytesOf(plaintext), recipients: [recipientOf(bob)] }))
+    const structure = { id: 'structure', kind: 'structure-only', packed }
+    const good = { recipient_kids: [bob.boxKid], protected: { alg: 'ECDH-ES+A256KW' } }
+    expect((await runFile({ meta: {}, cases: [{ ...structure, expected: good }] })).failed).toEqual([])
+    for (const wrong of [{ recipient_kids: [] }, { protected: { alg: 'none' } }]) {
+      const { failed } = await runFile({ meta: {}, cases: [{ ...structure, expected: { ...good, ...wrong } }] })
+      expect(failed).toHaveLength(1)
+    }
+  })
+
   test('a head without secrets', async () => {
     const packed = parsed(packV2(cryptoNode, noKeys, { plaintext: bytesOf(plaintext), recipients: [recipientOf(bob)] }))
     const cases = ['negative', 'positive'].map(kind => ({ id: kind, kind, packed, expected: {} }))

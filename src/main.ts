@@ -203,11 +203,12 @@ async function greet(node: Node, config: Config, consoleUrl: string, begun: numb
   process.stdout.write(banner({ ...facts, wallet, rootDid: root.did, invitationUrl }, process.stdout.isTTY))
 }
 
+/** Of the root that lives here: one of a root that moved away has gone with it, and is not even asked after. */
 async function standingInvitation(node: Node, picoId: string): Promise<string> {
   const { baseUrl } = node.parts.addresses()
   const known = node.engine.named('start-invitation') as { id: string; baseUrl: string } | undefined
-  if (known?.baseUrl === baseUrl && (await node.invitation(known.id))?.state === 'open')
-    return `${baseUrl}/i/${known.id}`
+  const ours = known?.baseUrl === baseUrl && node.engine.lookup(`inv:${known.id}`) === picoId
+  if (ours && (await node.invitation(known.id))?.state === 'open') return `${baseUrl}/i/${known.id}`
   const made = await node.owner.command(picoId, 'invite', {
     version: 'v1',
     multi: true,

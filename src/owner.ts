@@ -120,8 +120,13 @@ export class Owner {
 
   /** A copy that moved away answers to its name as long as no pico that lives here has it. */
   private nearest<T extends { readonly picoId: PicoId }>(found: readonly T[]): readonly T[] {
-    const here = found.filter(({ picoId }) => this.engine.registered(picoId)?.status !== 'retired')
+    const here = found.filter(({ picoId }) => this.lives(picoId))
     return here.length > 0 ? here : found
+  }
+
+  /** False for the copy that a move leaves behind. */
+  lives(picoId: PicoId): boolean {
+    return this.engine.registered(picoId)?.status !== 'retired'
   }
 
   private async byPath(path: readonly string[]): Promise<PicoId> {
@@ -159,7 +164,7 @@ export class Owner {
   }
 
   isRoot(self: Self): boolean {
-    return self.parentId === null && this.engine.registered(self.picoId)?.status !== 'retired'
+    return self.parentId === null && this.lives(self.picoId)
   }
 
   async record(self: Self): Promise<JsonObject> {
@@ -395,6 +400,8 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   async 'ruleset.flush'(owner, { target }) {
     const flushed: JsonObject[] = []
     for (const { picoId } of await owner.all()) {
+      // Where it went to it is flushed by its owner there.
+      if (!owner.lives(picoId)) continue
       const mine = (await owner.engine.read(picoId, rulesets)).filter(r => r.rid === target || r.url === target)
       for (const { rid } of mine) {
         await owner.command(picoId, 'ruleset.flush', { rid })

@@ -2,6 +2,7 @@
 // Parents and children. A birth is two steps: the parent commits the child's entry and a `create` letter, the child
 // draws its own keys and DID in its first step and reports back. Deletion runs by letters, leaves first.
 
+import { RulesetFault } from '../krl/types.ts'
 import { didKey } from '../wallet/did-key.ts'
 import { drawKey } from '../wallet/keyring.ts'
 import { dropChannel, putChannel } from './channel.ts'
@@ -80,6 +81,8 @@ export function noteFamilyEvent(run: Run, picoId: string, domain: string, type: 
   if (domain === 'engine' && type === 'child_moved' && typeof attrs.url === 'string') {
     const { movedTo: _, ...rest } = child
     put(attrs.url === here ? rest : { ...rest, movedTo: attrs.url })
+    // A parent that goes had asked it, not knowing yet that it is elsewhere.
+    if (attrs.url !== here && isGoing(run)) forget(run, child)
   }
   if (domain === 'engine' && type === 'child_gone') forget(run, child)
 }
@@ -88,24 +91,31 @@ function forget(run: Run, child: Child): void {
   run.records.put(GROUP.child, child.picoId, undefined)
   run.records.put(GROUP.childEci, child.eci, undefined)
   dropChannel(run, child.parentEci)
-  if (run.records.get(GROUP.pico, 'deleting') === true) finishDeletion(run)
+  if (isGoing(run)) finishDeletion(run)
 }
 
-/** In the parent's step: asks a child, named by its ECI, to go. False when that ECI leads to no child here. */
+const isGoing = (run: Run): boolean => run.records.get(GROUP.pico, 'deleting') === true
+
+/** In the parent's step: asks a child, named by its ECI, to go. False when that ECI leads to no child here. Throws
+ *  `pico.remote` for one that moved away: it is its new engine's to delete, and stays this one's child until it is. */
 export function deleteChild(run: Run, eci: string): boolean {
   const picoId = run.records.get(GROUP.childEci, eci)
   const child = typeof picoId === 'string' ? readChild(run.records, picoId) : undefined
   if (child === undefined) return false
-  // A child that moved to another engine is its new engine's to delete; here its entry goes.
-  if (child.movedTo !== undefined) forget(run, child)
-  else run.letter({ kind: 'delete', eci, picoId: child.picoId }, `eci:${eci}`)
+  if (child.movedTo !== undefined)
+    throw new RulesetFault('pico.remote', `that child lives at ${child.movedTo}: it is deleted there`)
+  askToGo(run, child)
   return true
 }
 
-/** In the step of the pico that is to go: first its children, then itself. */
+function askToGo(run: Run, { eci, picoId }: Child): void {
+  run.letter({ kind: 'delete', eci, picoId }, `eci:${eci}`)
+}
+
+/** In the step of the pico that is to go: first its children, then itself. A child that moved away lives on (DESIGN 5). */
 export function beginDeletion(run: Run): void {
   run.records.put(GROUP.pico, 'deleting', true)
-  for (const child of children(run.records)) deleteChild(run, child.eci)
+  for (const child of children(run.records)) child.movedTo === undefined ? askToGo(run, child) : forget(run, child)
   finishDeletion(run)
 }
 

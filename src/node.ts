@@ -230,6 +230,7 @@ export class Node implements Agent {
       logs: (picoId, n) => this.past(picoId, n),
       newRoot: () => this.newRoot(engine),
       eid: () => this.eid(),
+      whereTo: picoId => this.whereTo(engine, picoId),
       fetchInvitation: url => this.fetchInvitation(url),
     })
     this.listen(engine, inbox)
@@ -550,8 +551,8 @@ export class Node implements Agent {
     }
   }
 
-  /** Where the pico of this retired copy lives: only there is it known whether an invitation is still open. Waits as for
-   *  a frozen pico until the target says that it is active. */
+  /** Where the pico of this retired copy lives: only there is known what it has now. Waits as for a frozen pico until the
+   *  target says that it is active. */
   private async whereTo(engine: Engine, picoId: PicoId): Promise<PicoError> {
     const { clock } = this.parts
     const ends = clock.now() + engine.limits.frozen_ms

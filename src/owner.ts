@@ -48,6 +48,8 @@ export interface OwnerAround {
   readonly eid: () => string
   /** Makes a root pico. */
   readonly newRoot: () => Promise<PicoId>
+  /** What is thrown for a pico that has left, once it is known where it lives. */
+  readonly whereTo: (picoId: PicoId) => Promise<PicoError>
   /** An invitation behind a short URL, fetched as JSON. */
   readonly fetchInvitation: (url: string) => Promise<Json>
 }
@@ -80,6 +82,14 @@ export class Owner {
     const self = await this.engine.read(picoId, readSelf)
     if (self === undefined) throw new PicoError('pico.unknown', 'there is no such pico')
     return self
+  }
+
+  /** As `resolve`, a pico that lives here. Throws pico.moved, `movedTo` says where to; pico.frozen when it is not known
+   *  in time that it arrived there. */
+  async here(name: string): Promise<PicoId> {
+    const picoId = await this.resolve(name)
+    if (!this.lives(picoId)) throw await this.around.whereTo(picoId)
+    return picoId
   }
 
   /** Every pico of this engine that is not gone, in order of creation. */
@@ -353,7 +363,8 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
     return owner.record(await owner.self(picoId))
   },
   async 'pico.rm'(owner, args) {
-    const picoId = await on(owner, args)
+    // One that moved away is its new engine's to delete: from here only its parent's entry would go.
+    const picoId = await owner.here(args.pico)
     const self = await owner.self(picoId)
     if (owner.isRoot(self) && (await owner.all()).filter(one => owner.isRoot(one)).length === 1)
       throw new PicoError('pico.root', 'the last root of an engine stays: delete its children, or the whole home')
@@ -607,7 +618,10 @@ function livingIn(branch: JsonObject): string[] {
 
 async function subtree(owner: Owner, picoId: PicoId): Promise<PicoId[]> {
   const kin = await owner.engine.read(picoId, children)
-  const here = kin.filter(child => child.movedTo === undefined && owner.engine.registered(child.picoId) !== undefined)
+  const here = kin.filter(
+    ({ picoId: child, movedTo }) =>
+      movedTo === undefined && owner.engine.registered(child) !== undefined && owner.lives(child),
+  )
   const below = await Promise.all(here.map(child => subtree(owner, child.picoId)))
   return [picoId, ...below.flat()]
 }

@@ -3,7 +3,7 @@
 
 import { afterEach, expect, test } from '@jest/globals'
 import type { JsonObject } from '../src/ports.ts'
-import { type Home, Net, verb } from './move-net.ts'
+import { type Home, Net, until, verb } from './move-net.ts'
 
 let net: Net
 afterEach(async () => {
@@ -14,6 +14,8 @@ async function two(): Promise<{ a: Home; c: Home }> {
   net = new Net()
   return { a: await net.add('a'), c: await net.add('c') }
 }
+const entry = (home: Home, parent: string, child: string) =>
+  home.node.engine.read(parent, view => view.get('child', child) as JsonObject | undefined)
 const pico = async (home: Home, name: string, parent = 'root') =>
   String((await verb(home, 'pico.new', { name, parent })).picoId)
 
@@ -31,4 +33,38 @@ test('a ruleset is flushed in the picos that live here, whoever moved away', asy
   await move(a, c, goes)
   const flushed = (await a.node.verb('ruleset.flush', { target: 'test.two' })) as JsonObject[]
   expect(flushed.map(({ picoId }) => picoId)).toEqual([stays])
+})
+
+test('to remove a child that moved away is refused at once, and its parent keeps it', async () => {
+  const { a, c } = await two()
+  const parent = await pico(a, 'parent')
+  const child = await pico(a, 'child', parent)
+  await move(a, c, child)
+  const refused = () =>
+    expect(verb(a, 'pico.rm', { pico: child })).rejects.toMatchObject({
+      code: 'pico.moved',
+      place: { movedTo: c.url },
+    })
+  await refused()
+  await until(async () => (await entry(a, parent, child))?.movedTo === c.url)
+  await refused()
+  const { eci } = (await entry(a, parent, child)) as JsonObject
+  const asked = { domain: 'wrangler', type: 'child_deletion_request', attrs: { eci: String(eci) }, wait: true }
+  await expect(verb(a, 'event', { pico: parent, ...asked })).rejects.toMatchObject({ code: 'pico.remote' })
+  expect((await entry(a, parent, child))?.movedTo).toBe(c.url)
+  // Where it lives it can be removed, and then its parent hears of it.
+  expect(await verb(c, 'pico.rm', { pico: child })).toEqual({ removed: [child] })
+  await until(async () => (await entry(a, parent, child)) === undefined)
+})
+
+test.each(['at once', 'when the parent has heard'])('a parent is removed without its moved child, %s', async when => {
+  const { a, c } = await two()
+  const parent = await pico(a, 'parent')
+  const [child, other] = [await pico(a, 'child', parent), await pico(a, 'other', parent)]
+  await move(a, c, child)
+  if (when !== 'at once') await until(async () => (await entry(a, parent, child))?.movedTo === c.url)
+  const { removed } = await verb(a, 'pico.rm', { pico: parent })
+  expect(new Set(removed as string[])).toEqual(new Set([parent, other]))
+  expect(a.node.engine.registered(parent)).toBeUndefined()
+  expect(c.node.engine.registered(child)?.status).toBe('live')
 })

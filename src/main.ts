@@ -23,7 +23,10 @@ import { acceptWebSockets } from './transports/ws.ts'
 import { VERSION } from './version.ts'
 import { isUnused, keyFile, openWallet, ownKeyFile, rekey, walletFacts } from './wallet-file.ts'
 
+/** After this a stop that is not at its end is ended (contract 2: 5 s). */
 const STOP_MS = 4_500
+/** How long connections that are open stay when all that was asked is answered. */
+const CUT_MS = 500
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export const systemClock: Clock = {
@@ -120,9 +123,9 @@ export async function main(config: Config): Promise<void> {
   })
   const closeSockets = acceptWebSockets(publicListener, node, config.limits)
   let admin: AdminListener | undefined
-  const stopListeners = async () => {
+  const stopListeners = async (grace_ms: number) => {
     closeSockets()
-    await Promise.all([publicListener.close(1_000), admin?.close(500)])
+    await Promise.all([publicListener.close(grace_ms), admin?.close(grace_ms)])
   }
   try {
     // Both ports are ours before anything is made; what is asked before the engine runs gets 503.
@@ -151,8 +154,11 @@ export async function main(config: Config): Promise<void> {
       socket,
     })
     const stop = stopper(async () => {
-      await stopListeners()
+      // Nobody new is taken from here on. Who waits is told by the end of the engine what became of it, so the lines are
+      // cut only after that: what is open then is a stream, or a peer that sends too slowly.
+      void stopListeners(STOP_MS)
       await node.close()
+      await stopListeners(CUT_MS)
       client.close()
       await removeEngineFile(config.home)
     })
@@ -160,7 +166,7 @@ export async function main(config: Config): Promise<void> {
   } catch (thrown) {
     if (!(thrown instanceof PicoError))
       say({ level: 'error', code: 'engine.fault', message: 'start failed', stack: String((thrown as Error).stack) })
-    await stopListeners()
+    await stopListeners(CUT_MS)
     await node.close()
     throw asPicoError(thrown)
   }

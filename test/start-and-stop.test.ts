@@ -1,10 +1,13 @@
-// The life of an engine as a process (contract 2): what a start after a move finds.
+// The life of an engine as a process (contract 2): what a start after a move finds, what a stop says to those who wait.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, expect, jest, test } from '@jest/globals'
-import { EngineProcess, freePort } from '../examples/engine-process.ts'
+import { EngineProcess, freePort, until } from '../examples/engine-process.ts'
 import type { JsonObject } from '../src/ports.ts'
 
 jest.setTimeout(60_000)
@@ -38,4 +41,59 @@ test('an engine whose root moved away starts again, with an invitation of its ne
   const third = await again.restart()
   engines.push(third)
   expect(invitationOf(third)).toBe(invitationOf(again))
+})
+
+const WAITER = (url: string) => `ruleset test.waiter {
+  rule wait { select when test wait  http:get("${url}") setting(answer)  fired { ent:got := answer{"status_code"} } } }`
+
+/** Somebody who takes requests and never answers; `asked` counts them. */
+async function silent(): Promise<{ url: string; asked: () => number }> {
+  let asked = 0
+  const server = createServer(() => void asked++)
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  closing.push(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, asked: () => asked }
+}
+const closing: (() => void)[] = []
+afterAll(() => {
+  for (const close of closing) close()
+})
+
+/** An engine with a pico whose step on `test:wait` waits for somebody who never answers; the path that raises it. */
+async function waiting(name: string) {
+  const [engine, nobody] = [await started(name), await silent()]
+  const file = join(folder, `${name}.krl`)
+  writeFileSync(file, WAITER(nobody.url))
+  await engine.verb('pico.new', { name: 'slow', rulesets: [pathToFileURL(file).href] })
+  const { eci } = await engine.verb('channel.new', { pico: 'slow', tags: ['t'], events: 'test:*', queries: '' })
+  const event = `${engine.url}/c/${String(eci)}/event-wait/test/wait`
+  const waits = (count: number) => until('the steps to wait', 5_000, async () => nobody.asked() === count)
+  return { engine, event, waits }
+}
+
+test('a stop tells those whose steps wait for an effect to come again, and takes nobody new', async () => {
+  const { engine, event, waits } = await waiting('stops')
+  const { port } = new URL(engine.url)
+  const asked = [fetch(event, { method: 'POST' }), fetch(event, { method: 'POST' })]
+  const command = engine.verb('event', { pico: 'slow', domain: 'test', type: 'wait', attrs: {}, wait: true })
+  const refused = command.catch((error: { body?: JsonObject }) => error.body)
+  await waits(1)
+  const begun = Date.now()
+  const stopped = engine.stop()
+  const told = await Promise.all(asked.map(async one => [(await one).status, await (await one).json()]))
+  const stopping = { error: expect.objectContaining({ code: 'engine.stopping' }) }
+  expect(told).toEqual([
+    [503, stopping],
+    [503, stopping],
+  ])
+  expect(await refused).toEqual(stopping)
+  const late = new Promise(resolve =>
+    connect(Number(port), '127.0.0.1').once('error', resolve).once('connect', resolve),
+  )
+  expect(await late).toMatchObject({ code: 'ECONNREFUSED' })
+  expect(await stopped).toBe(0)
+  expect(Date.now() - begun).toBeLessThan(2_000)
 })

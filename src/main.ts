@@ -162,7 +162,7 @@ export async function main(config: Config): Promise<void> {
       client.close()
       await removeEngineFile(config.home)
     })
-    process.once('SIGTERM', stop).once('SIGINT', stop)
+    process.on('SIGTERM', stop).on('SIGINT', stop)
   } catch (thrown) {
     if (!(thrown instanceof PicoError))
       say({ level: 'error', code: 'engine.fault', message: 'start failed', stack: String((thrown as Error).stack) })
@@ -172,8 +172,12 @@ export async function main(config: Config): Promise<void> {
   }
 }
 
+/** Stops once, whatever is signalled meanwhile: Ctrl-C reaches the engine from the terminal, and again from npm. */
 function stopper(close: () => Promise<void>): () => void {
+  let stopping = false
   return () => {
+    if (stopping) return
+    stopping = true
     const late = setTimeout(() => process.exit(0), STOP_MS)
     void close().then(
       () => {

@@ -1,13 +1,15 @@
 // The life of an engine as a process (contract 2): what a start after a move finds, what a stop says to those who wait.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, expect, jest, test } from '@jest/globals'
 import { EngineProcess, freePort, until } from '../examples/engine-process.ts'
+import { followEngine } from '../src/local.ts'
 import type { JsonObject } from '../src/ports.ts'
 
 jest.setTimeout(60_000)
@@ -96,4 +98,17 @@ test('a stop tells those whose steps wait for an effect to come again, and takes
   expect(await late).toMatchObject({ code: 'ECONNREFUSED' })
   expect(await stopped).toBe(0)
   expect(Date.now() - begun).toBeLessThan(2_000)
+})
+
+test.each(['SIGTERM', 'SIGINT'] as const)('a stop goes on to its end whatever %s comes meanwhile', async signal => {
+  const engine = await started(`twice-${signal}`)
+  const { home } = engine.options
+  // Who follows the log is cut last of all: until then the engine is stopping.
+  const { ended } = await followEngine(home, () => undefined)
+  process.kill(engine.file.pid, signal)
+  await sleep(100)
+  for (const again of [signal, 'SIGINT', 'SIGTERM'] as const) process.kill(engine.file.pid, again)
+  await ended.catch(() => undefined)
+  expect(await engine.stop()).toBe(0)
+  expect(existsSync(join(home, 'engine.json'))).toBe(false)
 })

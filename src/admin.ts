@@ -13,7 +13,7 @@ import express, {
   type Response,
 } from 'express'
 import type { Agent } from './agent.ts'
-import { asPicoError, errorRow, PicoError } from './errors.ts'
+import { asPicoError, PicoError, refusedWith } from './errors.ts'
 import type { JsonObject } from './ports.ts'
 import { bound, closeServer, type Listener, listen } from './transports/listen.ts'
 
@@ -217,11 +217,11 @@ function withErrors(app: Express, options: AdminOptions): Express {
     const error = fromParser(thrown) ?? asPicoError(thrown)
     if (error.code === 'engine.fault') options.onFault?.(error)
     if (response.headersSent) return void response.destroy()
-    const row = errorRow(error.code)
+    const { http } = refusedWith(error)
     // A moved pico is no redirect here: whoever sends a verb wants to be told where it went.
     const { connection, ...shown } = error.toJSON()
     const beside = connection === undefined ? {} : { connection }
-    response.status(row.http === 308 ? 409 : row.http).json({ error: shown, ...beside })
+    response.status(http === 308 ? 409 : http).json({ error: shown, ...beside })
   }
   app.use(() => {
     throw new PicoError('usage.unknown_verb', 'There is nothing at this address.')

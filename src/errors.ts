@@ -271,6 +271,13 @@ export class PicoError extends Error {
   }
 }
 
+/** What one is told who asked over HTTP or by a verb and is refused. The 202 of a row is for a peer's mail alone, which
+ *  learns nothing by it; here a refusal never looks like success. */
+export function refusedWith(error: PicoError): Pick<ErrorRow, 'http' | 'retry'> {
+  const { http, retry } = errorRow(error.code)
+  return { http: http < 300 ? 400 : http, retry }
+}
+
 /** Any thrown thing as a PicoError; what is none is our bug and keeps its text out of the message. */
 export function asPicoError(thrown: unknown): PicoError {
   if (thrown instanceof PicoError) return thrown

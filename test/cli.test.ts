@@ -236,6 +236,15 @@ describe('exit codes and streams', () => {
       err: '',
     })
   })
+  test.each([
+    ['didcomm', 'send', 'p', 'c', 'notatype', '{}'],
+    ['event', 'p', 'd:t'],
+  ])('1: also with a code that a peer’s mail gets 202 for: %s %s', async (...argv) => {
+    agent.answers.verb = new PicoError('message.malformed', 'It has no type.')
+    expect(await cli(argv)).toEqual({ code: 1, out: '', err: 'message.malformed: It has no type.\n' })
+    const { code, out } = await cli([...argv, '--json'])
+    expect([code, JSON.parse(out)]).toEqual([1, { error: { code: 'message.malformed', message: 'It has no type.' } }])
+  })
   test('1: what a compiler found, a line each', async () => {
     const errors = [
       { line: 3, column: 7, severity: 'error', code: 'krl.undefined', message: 'x is not defined', hint: 'y is' },

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { type AdminListener, listenAdmin } from '../src/admin.ts'
-import { PicoError } from '../src/errors.ts'
+import { errors, PicoError } from '../src/errors.ts'
 import { type FakeAgent, fakeAgent } from './fake-agent.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'picomesh-admin-'))
@@ -119,6 +119,16 @@ describe('verbs', () => {
     })
     agent.answers.verb = new PicoError('pico.moved', 'gone', { movedTo: 'http://b' })
     expect(await ask()).toMatchObject({ status: 409, text: expect.stringContaining('"movedTo":"http://b"') })
+  })
+  test('no refusal looks like success, whatever its code', async () => {
+    const cookie = await signIn()
+    const successes: string[] = []
+    for (const code of Object.keys(errors)) {
+      agent.answers.verb = new PicoError(code, 'no')
+      const { status: said } = await go('POST', '/api/verb', { ...own(), cookie }, status)
+      if (said < 400) successes.push(code)
+    }
+    expect(successes).toEqual([])
   })
   test.each([
     ['text/plain', status, 415],

@@ -268,6 +268,9 @@ describe('refusals', () => {
     ['wallet.locked', 503],
     ['engine.busy', 503],
     ['pico.frozen', 503],
+    // The inbox says 202 to these; whoever asks is told.
+    ['message.malformed', 400],
+    ['key.not_authorized', 400],
   ])('%s is %i on events and queries', async (name, status) => {
     agent.answers.event = agent.answers.query = new PicoError(name, 'because', {
       rid: 'r',

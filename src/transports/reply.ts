@@ -2,7 +2,7 @@
 // table and the body {error: {code, message, …place}} (contract 4).
 
 import type { IncomingHttpHeaders } from 'node:http'
-import { errorRow, PicoError } from '../errors.ts'
+import { PicoError, refusedWith } from '../errors.ts'
 import type { Json } from '../ports.ts'
 import type { Limits } from './limits.ts'
 
@@ -46,14 +46,14 @@ export function json(status: number, value: Json, headers: Reply['headers'] = {}
 
 /** `{error: {code, message, …place}}` with the status of its row; `target` is the path a moved pico has elsewhere too. */
 export function refusal(error: PicoError, target = '/'): Reply {
-  const row = errorRow(error.code)
+  const { http, retry } = refusedWith(error)
   const { retryAfter_s, allow, ...shown } = error.toJSON()
   const headers: Record<string, string> = {}
-  if (row.retry || row.http === 429) headers['retry-after'] = String(retryAfter_s ?? 1)
+  if (retry || http === 429) headers['retry-after'] = String(retryAfter_s ?? 1)
   if (Array.isArray(allow)) headers.allow = allow.join(', ')
-  const movedTo = error.code === 'pico.moved' ? shown.movedTo : undefined
+  const movedTo = http === 308 ? shown.movedTo : undefined
   if (typeof movedTo === 'string') headers.location = `${movedTo.replace(/\/$/, '')}${target}`
-  return json(row.http, { error: shown as { [member: string]: Json } }, headers)
+  return json(http, { error: shown as { [member: string]: Json } }, headers)
 }
 
 /** 405, with the methods that are allowed. */

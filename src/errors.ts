@@ -271,9 +271,14 @@ export class PicoError extends Error {
   }
 }
 
+/** A rule or a shared function failed. The code says at what (a query over a channel that is not there, a message of no
+ *  type): that is the ruleset's business, and no fault of whoever raised the event or asked. */
+export class RuleFailed extends PicoError {}
+
 /** What one is told who asked over HTTP or by a verb and is refused. The 202 of a row is for a peer's mail alone, which
  *  learns nothing by it; here a refusal never looks like success. */
 export function refusedWith(error: PicoError): Pick<ErrorRow, 'http' | 'retry'> {
+  if (error instanceof RuleFailed) return { http: 500, retry: false }
   const { http, retry } = errorRow(error.code)
   return { http: http < 300 ? 400 : http, retry }
 }

@@ -4,7 +4,7 @@
 
 import { fromHex } from '../wallet/bytes.ts'
 import type { EventRequest, EventResult } from './agent.ts'
-import { PicoError } from './errors.ts'
+import { PicoError, RuleFailed } from './errors.ts'
 import { jcsHash } from './hash.ts'
 import type { Json, JsonObject, Stimulus } from './ports.ts'
 import { uuidOf } from './run.ts'
@@ -40,11 +40,12 @@ function bodyHash({ domain, name, attrs, query }: SentEvent): string {
   return jcsHash(query === undefined ? [domain, name, body] : [domain, name, body, query.rid, query.name])
 }
 
-/** Throws a refusal, and to one who waits a rule's fault too. Without waiting, durable is all that is promised: what
- *  became of an event that was taken (it has an eid) is the pico's business. */
+/** Throws a refusal, and to one who waits RuleFailed too, for an event that was taken (it has an eid). Without waiting, durable is all that is promised: what
+ *  became of the event is the pico's business. */
 export function toldOf(answer: Json, eid: string, waited: boolean): EventResult {
   const { eid: given, error, directives, replayed, value } = answer as JsonObject
-  if (error !== undefined && (waited || given === undefined)) throw refusalOf(error as JsonObject)
+  if (error !== undefined && given === undefined) throw refusalOf(error as JsonObject)
+  if (error !== undefined && waited) throw failureOf(error as JsonObject)
   const taken = typeof given === 'string' ? given : eid
   if (!waited) return { eid: taken }
   return {
@@ -55,7 +56,15 @@ export function toldOf(answer: Json, eid: string, waited: boolean): EventResult 
   }
 }
 
-/** `{code, message, …place}` of an answer as what is thrown. */
-export function refusalOf({ code, message, ...place }: JsonObject): PicoError {
-  return new PicoError(String(code ?? 'engine.fault'), String(message ?? 'refused'), place)
+/** `{code, message, …place}` of an answer as what is thrown. One that names a ruleset was thrown by its code. */
+export function refusalOf(error: JsonObject): PicoError {
+  return error.rid === undefined ? new PicoError(...said(error)) : failureOf(error)
+}
+
+function failureOf(error: JsonObject): RuleFailed {
+  return new RuleFailed(...said(error))
+}
+
+function said({ code, message, ...place }: JsonObject): [code: string, message: string, place: JsonObject] {
+  return [String(code ?? 'engine.fault'), String(message ?? 'refused'), place]
 }

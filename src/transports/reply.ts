@@ -1,5 +1,5 @@
 // What a route of the public listener is given and what it answers; refusals get the status of their row in the error
-// table and the body {error: {code, message, …place}} (contract 4).
+// table (500 where a rule failed) and the body {error: {code, message, …place}} (contract 4).
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { PicoError, refusedWith } from '../errors.ts'

@@ -9,7 +9,7 @@ import { cryptoNode } from '../wallet/crypto-node.ts'
 import { keyBytesOf } from '../wallet/did-key.ts'
 import { canonicalize } from '../wallet/jcs.ts'
 import { ENTRY, type Entry, NAME_BYTES, readChunk, StateHash } from './bundle.ts'
-import type { Custody } from './custody.ts'
+import type { CarriedRecord, Custody } from './custody.ts'
 import { asPicoError, isGone, PicoError } from './errors.ts'
 import { BUILTINS, builtinHash } from './family.ts'
 import type { Moves } from './move.ts'
@@ -21,6 +21,7 @@ import { OWN } from './resident.ts'
 
 type Sender = { readonly key: string; readonly did: string }
 
+const PICO_ID = /^[0-9a-f]{32}$/
 const KEY_BYTES = 32
 const PAGE = 250
 const RETRY_MS = 1_000
@@ -125,16 +126,16 @@ export class MoveTarget {
   // ---- prepare -------------------------------------------------------------------------------------------------
 
   private async prepare(message: Message, sender: Sender, thread: Thread): Promise<undefined> {
-    const { picoId, url, ticket, epoch } = message.body
+    const { picoId, url, ticket } = message.body
     const moveId = thread.threadId
     if (
-      !/^[0-9a-f]{32}$/.test(text(picoId)) ||
+      !PICO_ID.test(text(picoId)) ||
       !/^https?:\/\//.test(text(url)) ||
       message.body.moveId !== moveId ||
       keyBytesOf(text(message.body.picoDid))?.type !== 'Ed25519'
     )
       throw new PicoError('message.malformed', 'A prepare names pico, DID and address.')
-    await this.makeRoom(text(picoId), Number(epoch), sender)
+    await this.makeRoom(message.body, sender)
     await this.moves.use(text(ticket), moveId)
     await this.moves.put({
       thread,
@@ -149,7 +150,8 @@ export class MoveTarget {
   }
 
   /** Refuses a pico that is here, or was under a later epoch; an arrival that its own source began anew is forgotten. */
-  private async makeRoom(picoId: PicoId, epoch: number, sender: Sender): Promise<void> {
+  private async makeRoom(announced: JsonObject, sender: Sender): Promise<void> {
+    const [picoId, epoch] = [text(announced.picoId), Number(announced.epoch)]
     const registered = this.moves.around.engine().registered(picoId)
     if (registered === undefined) return
     if (registered.status === 'retired') {
@@ -311,6 +313,7 @@ export class MoveTarget {
         state.add(carried)
         if (carried.group === GROUP.pico && carried.leaf === 'self') self = carried.value as unknown as Self
         if (carried.group === OWN.head) before = Number((carried.value as JsonObject).epoch)
+        this.checkReach(picoId, carried)
         if (carried.group === GROUP.ruleset) this.checkSources(carried.value as unknown as InstalledRuleset)
       }
       if (next === undefined) break
@@ -320,6 +323,12 @@ export class MoveTarget {
       throw new PicoError('move.verify', 'What arrived is another pico than was announced.')
     if (before + 1 !== epoch) throw new PicoError('move.verify', 'What arrived is of another epoch than was announced.')
     return state.end()
+  }
+
+  /** Refuses what would reach beyond the pico that arrives: records are the word of the engine they came from. */
+  private checkReach(picoId: PicoId, { group, leaf }: CarriedRecord): void {
+    if (group === OWN.bind && this.custody.leadsElsewhere(leaf, picoId))
+      throw new PicoError('move.verify', 'A key or channel that arrived is that of another pico here.')
   }
 
   private checkSources({ rid, hash, modules }: InstalledRuleset): void {

@@ -4,7 +4,7 @@
 import { RulesetFault } from '../krl/types.ts'
 import { closeChannel, openChannel } from './channel.ts'
 import * as connections from './connection.ts'
-import { beginDeletion, deleteChild, newChild, rename } from './family.ts'
+import { beginDeletion, deleteChild, isParent, newChild, rename } from './family.ts'
 import { install, loadRuleset, usersOf } from './modules.ts'
 import { GROUP, readRuleset, readSelf } from './pico.ts'
 import { parsePolicy } from './policy.ts'
@@ -60,8 +60,10 @@ export const commands: Readonly<Record<string, Command>> = {
     raise(run, 'wrangler', 'child_deleted', { eci: eci ?? null })
     return {}
   },
-  /** Of the owner for a root, of the parent's letter for a child. */
-  delete(run) {
+  /** Of the owner; with `sender` of a pico's letter, which must be the parent's. */
+  delete(run, { eci, sender }) {
+    if (sender !== undefined && !isParent(run.records, text(sender), text(eci)))
+      throw new RulesetFault('policy.denied', 'only its parent deletes a pico by letter')
     beginDeletion(run)
     return {}
   },

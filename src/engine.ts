@@ -648,6 +648,8 @@ export class Engine {
     const { body } = letter
     const outside = () => this.options.world.deliver(letter, from.picoId)
     if (body.kind === 'create') {
+      // A letter that came with a move may say anything: a pico makes children of its own.
+      if (body.birth.parentId !== from.picoId) return { refused: 'policy.denied' }
       const answer = await this.createPico(body.birth, letter.id)
       if (this.registry.get(body.birth.picoId)) return { taken: true, answer }
       return refusal(answer) ?? { refused: 'pico.unborn' }
@@ -657,7 +659,12 @@ export class Engine {
     const there = this.registry.get(body.picoId)
     if (!there || there.status === 'destroying') return { taken: true }
     if (there.status !== 'live') return there.status === 'frozen' ? { retry: 'pico.frozen' } : outside()
-    const command = { kind: 'command', id: letter.id, name: 'delete', args: { eci: body.eci } } as const
+    const command = {
+      kind: 'command',
+      id: letter.id,
+      name: 'delete',
+      args: { eci: body.eci, sender: from.picoId },
+    } as const
     const answer = await this.submit(body.picoId, command, 'applied')
     return refusal(answer) ?? { taken: true }
   }

@@ -6,9 +6,9 @@ import { RulesetFault } from '../krl/types.ts'
 import { didKey } from '../wallet/did-key.ts'
 import { drawKey } from '../wallet/keyring.ts'
 import { dropChannel, putChannel } from './channel.ts'
-import { born, type Child, children, GROUP, ordinal, readChild, readSelf, writeSelf } from './pico.ts'
+import { born, type Child, children, GROUP, ordinal, readChannel, readChild, readSelf, writeSelf } from './pico.ts'
 import { ALLOW_ALL_EVENTS, ALLOW_ALL_QUERIES } from './policy.ts'
-import type { Birth, Json, JsonObject } from './ports.ts'
+import type { Birth, Json, JsonObject, View } from './ports.ts'
 import type { Run } from './run.ts'
 
 /** Rulesets that every pico has; their code is the engine's own, so the hash names it and no bytes. */
@@ -110,6 +110,12 @@ export function deleteChild(run: Run, eci: string): boolean {
 
 function askToGo(run: Run, { eci, picoId }: Child): void {
   run.letter({ kind: 'delete', eci, picoId }, `eci:${eci}`)
+}
+
+/** Is `picoId` the parent of this pico, and `eci` the channel that the two have? An entry of a child, such as one that came
+ *  with a move, says nothing of it. */
+export function isParent(view: View, picoId: string, eci: string): boolean {
+  return readSelf(view)?.parentId === picoId && readChannel(view, eci)?.familyChannelPicoID === picoId
 }
 
 /** In the step of the pico that is to go: first its children, then itself. A child that moved away lives on (DESIGN 5). */

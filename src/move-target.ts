@@ -14,7 +14,7 @@ import { asPicoError, isGone, PicoError } from './errors.ts'
 import { BUILTINS, builtinHash } from './family.ts'
 import type { Moves } from './move.ts'
 import { type MoveRecord, nameOf, picoOf, text } from './move-record.ts'
-import { GROUP, type InstalledRuleset, type Self } from './pico.ts'
+import { type Child, GROUP, type InstalledRuleset, readSelf, type Self } from './pico.ts'
 import type { Json, JsonObject, PicoId, RecordChange } from './ports.ts'
 import { apart, peersTold } from './relocation.ts'
 import { OWN } from './resident.ts'
@@ -155,6 +155,8 @@ export class MoveTarget {
     const registered = this.moves.around.engine().registered(picoId)
     if (registered === undefined) return
     if (registered.status === 'retired') {
+      if (announced.picoDid !== registered.tombstone?.picoDid)
+        throw new PicoError('move.state', 'The pico of that id that left here has another DID.')
       const known = Number(registered.tombstone?.epoch ?? 0)
       if (epoch <= known)
         throw new PicoError('move.state', `This engine knows epoch ${known} of the pico, ${epoch} is no later one.`)
@@ -313,7 +315,7 @@ export class MoveTarget {
         state.add(carried)
         if (carried.group === GROUP.pico && carried.leaf === 'self') self = carried.value as unknown as Self
         if (carried.group === OWN.head) before = Number((carried.value as JsonObject).epoch)
-        this.checkReach(picoId, carried)
+        await this.checkReach(picoId, carried)
         if (carried.group === GROUP.ruleset) this.checkSources(carried.value as unknown as InstalledRuleset)
       }
       if (next === undefined) break
@@ -326,9 +328,20 @@ export class MoveTarget {
   }
 
   /** Refuses what would reach beyond the pico that arrives: records are the word of the engine they came from. */
-  private checkReach(picoId: PicoId, { group, leaf }: CarriedRecord): void {
+  private async checkReach(picoId: PicoId, { group, leaf, value }: CarriedRecord): Promise<void> {
     if (group === OWN.bind && this.custody.leadsElsewhere(leaf, picoId))
       throw new PicoError('move.verify', 'A key or channel that arrived is that of another pico here.')
+    if (group === GROUP.child && !(await this.isOwnChild(picoId, leaf, value as unknown as Child)))
+      throw new PicoError('move.verify', 'What arrived claims a child here that is none of its own.')
+  }
+
+  /** False for an entry that says of a pico here what that pico does not say of itself. */
+  private async isOwnChild(picoId: PicoId, leaf: string, { picoId: childId, eci, movedTo }: Child): Promise<boolean> {
+    const { engine, baseUrl } = this.moves.around
+    if (leaf !== childId || childId === picoId || !PICO_ID.test(childId)) return false
+    if (movedTo !== baseUrl() || engine().registered(childId) === undefined) return true
+    const child = await engine().read(childId, readSelf)
+    return child === undefined || (child.parentId === picoId && child.eci === eci)
   }
 
   private checkSources({ rid, hash, modules }: InstalledRuleset): void {

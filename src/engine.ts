@@ -37,7 +37,7 @@ import {
 import { PicoRecords } from './records.ts'
 import type { Registered } from './registry.ts'
 import { type Head, type InboxRecord, type Job, job, OWN, Resident, type Settled } from './resident.ts'
-import { type Purge, purge, purgeDue } from './seen.ts'
+import { DEAD_EVERY, type Purge, purge, purgeDue, thinDead } from './seen.ts'
 import { type Committed, type Rejected, Steps, type StepsWorld } from './steps.ts'
 import { idBytes, pendingKey } from './stores/keys.ts'
 import { errorValue, Trial, type TrialLimits, type TrialWorld } from './trial.ts'
@@ -143,6 +143,8 @@ export class Engine {
   /** Picos whose flag in the index of what is pending is being taken away. */
   private readonly unflagging = new Set<PicoId>()
   private readonly creating = new Map<PicoId, Promise<Json>>()
+  /** Dead letters of a pico since their number was looked at. */
+  private readonly deadSince = new WeakMap<Resident, number>()
   private readonly listeners: { [K in keyof EngineEvents]: Set<Listener<K>> } = {
     committed: new Set(),
     rejected: new Set(),
@@ -712,6 +714,7 @@ export class Engine {
     // A letter that was given up is a dead letter: visible, told to the rules, and the lane goes on (law L12).
     if (how.outcome === 'undeliverable' && from.status === 'live') {
       this.again(from.picoId, this.deadLetter(letter, how))
+      this.countDead(from.picoId)
       return
     }
     this.commit.trail([from.records.discard(OWN.outbox, id)])
@@ -792,6 +795,8 @@ export class Engine {
       committed: event => {
         this.tell('committed', event)
         this.purgeWhenDue(event.picoId)
+        if (event.changes.some(({ group, value }) => group === OWN.dead && value !== undefined))
+          this.countDead(event.picoId)
         if (++this.commits % EVICT_EVERY === 0) this.evict()
       },
       rejected: event => this.tell('rejected', event),
@@ -805,6 +810,18 @@ export class Engine {
     const resident = this.residents.get(picoId)
     if (!resident || this.state !== 'running' || !purgeDue(resident, this.clock.now(), this.limits)) return
     purge(resident, this.store, this.commit, this.clock, this.limits).catch(thrown =>
+      this.tell('fault', { picoId, fault: asPicoError(thrown), attempts: 0 }),
+    )
+  }
+
+  // What came to nothing is to be seen, and must not fill the disk.
+  private countDead(picoId: PicoId): void {
+    const resident = this.residents.get(picoId)
+    if (!resident || this.state !== 'running') return
+    const since = this.deadSince.get(resident) ?? DEAD_EVERY
+    this.deadSince.set(resident, since < DEAD_EVERY ? since + 1 : 1)
+    if (since < DEAD_EVERY) return
+    thinDead(resident, this.store, this.commit).catch(thrown =>
       this.tell('fault', { picoId, fault: asPicoError(thrown), attempts: 0 }),
     )
   }

@@ -1,5 +1,6 @@
 // Ids seen are kept for a time and up to a number per sender (law L4). The core reads and writes `seen/<sender>`; here
-// the old ones go, page by page in the background, and past the number the sender's horizon rises.
+// the old ones go, page by page in the background, and past the number the sender's horizon rises. Dead letters go past
+// their number likewise.
 
 import type { CommitQueue } from './commit.ts'
 import type { Clock, Json, JsonObject, RecordChange, Store, Write } from './ports.ts'
@@ -14,6 +15,12 @@ export interface Purge {
 
 const DAY = 86_400_000
 const PAGE = 500
+/** Dead letters of a pico; a tenth more may lie there until the next look. */
+const DEAD_KEPT = 1000
+/** How many may come before it is looked again. */
+export const DEAD_EVERY = DEAD_KEPT / 10
+/** They hold whole messages. */
+const DEAD_PAGE = 50
 
 interface Sweep {
   readonly resident: Resident
@@ -58,7 +65,8 @@ export async function purge(
 async function forget(sweep: Sweep, sender: string, now: number, limits: Purge): Promise<number | undefined> {
   const cutoff = now - limits.dedupe_days * DAY
   const times: number[] = []
-  await eachPage(sweep, sender, (key, leaf, seen) => {
+  await eachPage(sweep, `seen/${sender}`, PAGE, (key, leaf, record) => {
+    const seen = record as Seen
     if (seen.t < cutoff) return { key, value: undefined }
     times.push(seen.t)
     if (seen.a === undefined || seen.t >= now - DAY) return undefined
@@ -68,8 +76,24 @@ async function forget(sweep: Sweep, sender: string, now: number, limits: Purge):
   if (times.length <= limits.dedupe_ids) return undefined
   times.sort((a, b) => a - b)
   const horizon = (times[times.length - limits.dedupe_ids - 1] as number) + 1
-  await eachPage(sweep, sender, (key, _leaf, seen) => (seen.t < horizon ? { key, value: undefined } : undefined))
+  await eachPage(sweep, `seen/${sender}`, PAGE, (key, _leaf, record) =>
+    (record as Seen).t < horizon ? { key, value: undefined } : undefined,
+  )
   return horizon
+}
+
+/** Deletes the oldest dead letters of a pico past the number that is kept. */
+export async function thinDead(resident: Resident, store: Store, commit: CommitQueue): Promise<void> {
+  const sweep = { resident, store, commit, running: () => !resident.dropped && resident.status === 'live' }
+  const found: { leaf: string; at: number }[] = []
+  await eachPage(sweep, OWN.dead, DEAD_PAGE, (_key, leaf, dead) => {
+    found.push({ leaf, at: Number((dead as JsonObject).at) })
+    return undefined
+  })
+  if (found.length <= DEAD_KEPT) return
+  const oldest = found.sort((a, b) => a.at - b.at).slice(0, found.length - DEAD_KEPT)
+  const going = new Set(oldest.map(({ leaf }) => leaf))
+  await eachPage(sweep, OWN.dead, DEAD_PAGE, (key, leaf) => (going.has(leaf) ? { key, value: undefined } : undefined))
 }
 
 /** As the core keeps it: `a` is the answer to a repetition, which is given for a day. */
@@ -77,23 +101,24 @@ type Seen = JsonObject & { t: number; a?: Json }
 
 async function eachPage(
   { resident, store, commit, running }: Sweep,
-  sender: string,
-  change: (key: Uint8Array, leaf: string, seen: Seen) => Write | undefined,
+  group: string,
+  limit: number,
+  change: (key: Uint8Array, leaf: string, record: Json) => Write | undefined,
 ): Promise<void> {
-  const start = resident.records.start(`seen/${sender}`)
+  const start = resident.records.start(group)
   for (let from = start; running(); ) {
-    const page = await store.range(from, endOf(start), PAGE)
+    const page = await store.range(from, endOf(start), limit)
     const writes: Write[] = []
     for (const { key, value } of page) {
-      const [, leaf, seen] = resident.records.open(key, value)
-      const write = change(key, leaf, seen as Seen)
+      const [, leaf, record] = resident.records.open(key, value)
+      const write = change(key, leaf, record)
       if (!write) continue
-      resident.records.discard(`seen/${sender}`, leaf)
+      resident.records.discard(group, leaf)
       writes.push(write)
     }
     if (writes.length > 0) await commit.write(writes)
     const last = page.at(-1)
-    if (!last || page.length < PAGE) return
+    if (!last || page.length < limit) return
     from = after(last.key)
   }
 }

@@ -357,7 +357,7 @@ export class Steps {
     const log: LogRecord = { level: 'error', code: fault.code, message: fault.message, deadLetter: id }
     const done: Done = {
       ...failed,
-      changes: [{ group: OWN.dead, leaf: id, value }],
+      changes: [{ group: OWN.dead, leaf: id, value }, ...this.asSeen(resident, broken, at)],
       log: [log],
       ...(isLetterOfUs ? {} : { next: { kind: 'notice', domain: 'engine', name: 'dead_letter', attrs } }),
     }
@@ -367,6 +367,19 @@ export class Steps {
       broken.settle(asPicoError(thrown))
     }
     this.next(resident)
+  }
+
+  // Mail of a peer that came to nothing has come all the same: whoever repeats it must not stall the pico again.
+  private asSeen(resident: Resident, broken: Job, t: number): RecordChange[] {
+    let name: string | undefined
+    try {
+      name = broken.mail ?? this.mailName(resident, broken)
+    } catch {
+      // What failed may be the reading of the mail itself: then nothing names it.
+    }
+    if (name === undefined) return []
+    const slash = name.indexOf('/')
+    return [{ group: `seen/${name.slice(0, slash)}`, leaf: name.slice(slash + 1), value: { t } }]
   }
 
   // ---- the commit ------------------------------------------------------------------------------------------

@@ -16,6 +16,9 @@ export interface Attachment {
   readonly more?: JsonObject
 }
 
+/** As deep as a message itself may nest. */
+const MAX_DEPTH = 64
+
 const SPELLING = { v1: { id: '@id', mediaType: 'mime-type' }, v2: { id: 'id', mediaType: 'media_type' } } as const
 
 export function parseAttachment(
@@ -83,13 +86,29 @@ export function neutralJson(value: Json): string {
   return JSON.stringify(value).replace(/[\u007e-\uffff>?]/g, c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
+/** A JSON text, in an attachment or for one. Nesting is bounded: who writes a value out again recurses. */
 export function parseJson(source: string, place: string): { readonly value: Json } | Problem {
+  if (nestsDeep(source)) return problem('message.malformed', `JSON nests deeper than ${MAX_DEPTH}`, place)
   try {
     return { value: JSON.parse(source) as Json }
   } catch (error) {
     if (error instanceof SyntaxError) return problem('message.malformed', 'not JSON', place)
     throw error
   }
+}
+
+/** Read from the brackets outside of texts, before anything is built. */
+function nestsDeep(source: string): boolean {
+  let depth = 0
+  let inText = false
+  for (let at = 0; at < source.length && depth <= MAX_DEPTH; at++) {
+    const one = source[at]
+    if (one === '"') inText = !inText
+    else if (inText) at += one === '\\' ? 1 : 0
+    else if (one === '[' || one === '{') depth++
+    else if (one === ']' || one === '}') depth--
+  }
+  return depth > MAX_DEPTH
 }
 
 /** Either alphabet but not both, padded or not; undefined for anything else. */

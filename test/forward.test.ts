@@ -6,6 +6,7 @@ import type { JsonObject } from '../src/ports.ts'
 import { utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { keyBytesOf } from '../wallet/did-key.ts'
+import { packV1 } from '../wallet/envelope-v1.ts'
 import { packV2 } from '../wallet/envelope-v2.ts'
 import { isFault } from '../wallet/fault.ts'
 import { makeKeyring } from '../wallet/keyring.ts'
@@ -111,6 +112,33 @@ describe.each(['v1', 'v2'] as const)('a forward (%s)', version => {
     expect(a.node.moves.mail.registered(did(b))).toBeUndefined()
   })
 })
+
+test.each(['v1', 'v2'] as const)(
+  'a forward (%s) that encloses endless nesting is malformed, not our fault',
+  async version => {
+    const { a, next } = await caught(version)
+    const deep = `${'{"a":'.repeat(100_000)}{}${'}'.repeat(100_000)}`
+    const base64 = Buffer.from(deep).toString('base64')
+    const kid = recipientKeys(resolve, did(a))
+    if (isFault(kid)) throw new Error(kid.message)
+    const key = keyBytesOf(did(a))?.publicKey as Uint8Array
+    const body = { '@type': 'https://didcomm.org/routing/1.0/forward', '@id': 'deep', to: next, msg: deep }
+    const typ = 'application/didcomm-plain+json'
+    const attachments = [{ data: { base64 } }]
+    const head = { id: 'deep', typ, to: [did(a)], type: 'https://didcomm.org/routing/2.0/forward' }
+    const packed =
+      version === 'v1'
+        ? packV1(cryptoNode, nobody, { plaintext: utf8(JSON.stringify(body)), recipients: [key] })
+        : packV2(cryptoNode, nobody, {
+            plaintext: utf8(JSON.stringify({ ...head, body: { next }, attachments })),
+            recipients: kid,
+          })
+    if (isFault(packed)) throw new Error(packed.message)
+    expect(await give(a, packed)).toEqual({ status: 202, refused: true })
+    expect(a.node.refusedStrangers.recent.at(-1)).toMatchObject({ reason: 'message.malformed' })
+    expect(a.log.filter(({ code }) => code === 'engine.fault')).toEqual([])
+  },
+)
 
 test('what is addressed to the engine and is neither a forward nor of a move reaches nothing', async () => {
   const { a } = await caught('v2')

@@ -102,10 +102,10 @@ function instead(machine: () => Machine, files: ReadonlyMap<string, string>): In
       }
     },
     'krl/index.ts': real => {
-      const module = real() as Loose & { compile: (source: string) => unknown }
+      const module = real() as Loose & { compile: (source: string, options: unknown) => unknown }
       const known = new Map<string, unknown>()
-      const compile = (source: string) => {
-        if (!known.has(source)) known.set(source, module.compile(source))
+      const compile = (source: string, options: unknown) => {
+        if (!known.has(source)) known.set(source, module.compile(source, options))
         return known.get(source)
       }
       return { ...module, compile }

@@ -38,7 +38,7 @@ export async function runCasesInTurn(
 }
 
 // A case of which nothing is expected says so by its kind alone.
-const expecting = (test: Json) => ({ expected: {}, ...test })
+const expecting = (test: Json) => ({ ...test, expected: test?.expected ?? {} })
 
 const broken = (thrown: unknown) => `the runner broke: ${thrown instanceof Error ? thrown.message : String(thrown)}`
 

@@ -289,6 +289,7 @@ describe('security', () => {
       'keys registered for the whole file',
       { ...v2, registered: [v2.identities.bob.did], cases: [one(v2, 'forward-base64', { registered: undefined })] },
     ],
+    ['a clock as text', { ...v2, cases: [one(v2, 'auth-control', { receiver_time: '2025-01-01T00:00:00Z' })] }],
     ['a short did:peer:4 that mail is addressed to', shortPeer4()],
   ]
   test.each(forms)('%s', async (_, file) => {
@@ -303,6 +304,16 @@ describe('security', () => {
       skipped: [],
     })
   })
+
+  test.each([{ receiver_time: 'noon' }, { packed: 7 }, { receiver: {} }, { steps: [null] }, { expected: 7 }])(
+    'an odd case does not end the run: %j',
+    async odd => {
+      const cases = [one(v2, 'auth-control', { id: 'odd', ...odd }), null, one(v2, 'auth-control')]
+      const { passed, failed, skipped } = await runFile({ ...v2, cases })
+      expect(passed).toContain('auth-control')
+      expect([passed, failed, skipped].flat()).toHaveLength(3)
+    },
+  )
 
   test('attachments without expected.valid', async () => {
     const jws = read('security/attachment-jws.json')

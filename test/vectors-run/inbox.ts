@@ -50,14 +50,21 @@ async function runCase(file: Json, test: Json): Promise<string | undefined> {
 }
 
 function stepsOf(test: Json): Step[] {
-  const at = test.receiver_time ?? CLOCK
+  const at = secondsOf(test.receiver_time) ?? CLOCK
   const each: Json[] = test.steps ?? [test]
   return each.map(step => ({
     packed: asText(step.packed ?? step.envelope),
     expected: step.expected ?? {},
-    now: step.receiver_time ?? at,
+    now: secondsOf(step.receiver_time) ?? at,
     receiver: step.receiver ?? test.receiver,
   }))
+}
+
+/** A clock in seconds, or as text. */
+function secondsOf(time: Json): number | undefined {
+  const seconds = typeof time === 'string' ? Date.parse(time) / 1000 : (time ?? undefined)
+  if (seconds !== undefined && !Number.isFinite(seconds)) throw new Error(`${time} is no receiver_time`)
+  return seconds
 }
 
 /** The receiver called `name` as it is before the steps that it gets. */

@@ -76,7 +76,8 @@ export class Inbox {
     }
     this.peeked.set(stored, envelope)
     try {
-      return await this.settle(engine, picoId, stored, carrier)
+      // What came inside of a forward has its sender elsewhere: on this line listens whoever carried it.
+      return await this.settle(engine, picoId, stored, depth === 0 ? carrier : undefined)
     } catch (thrown) {
       const error = asPicoError(thrown)
       if (errorRow(error.code).retry) return { status: 503, retryAfter: Number(error.place?.retryAfter_s ?? 1) }
@@ -84,12 +85,18 @@ export class Inbox {
     }
   }
 
-  private async settle(engine: Engine, picoId: PicoId, stored: JsonObject, carrier: Carrier): Promise<Received> {
+  /** Without a carrier no answer goes back on the line. */
+  private async settle(
+    engine: Engine,
+    picoId: PicoId,
+    stored: JsonObject,
+    carrier: Carrier | undefined,
+  ): Promise<Received> {
     const settled = await engine.accept(picoId, stored, opened => replyWithin(opened, carrier))
     if (settled.state === 'rejected') return { status: 202, refused: true }
     const route = this.routes.get(stored)
     if (route?.connectionId) engine.nudge(picoId, `didcomm:${route.connectionId}`)
-    if (settled.state === 'accepted' || route?.returnRoute !== true) return { status: 202 }
+    if (settled.state === 'accepted' || carrier === undefined || route?.returnRoute !== true) return { status: 202 }
     const { replies } = settled
     if (carrier.live) {
       if (route.connectionId) this.around.line(picoId, route.connectionId, carrier)
@@ -219,8 +226,8 @@ function count(kept: Refusals, now: number, reason: string, from: string | undef
 }
 
 // A live line has no answer of its own to give, and can wait.
-function replyWithin(opened: Stimulus, carrier: Carrier): number | undefined {
-  if (opened.kind !== 'message' || !opened.opened.returnRoute) return undefined
+function replyWithin(opened: Stimulus, carrier: Carrier | undefined): number | undefined {
+  if (carrier === undefined || opened.kind !== 'message' || !opened.opened.returnRoute) return undefined
   return carrier.live ? Number.POSITIVE_INFINITY : REPLY_MS
 }
 

@@ -104,7 +104,7 @@ export class OwnMail implements MailOfTheEngine {
     const name = byType(message.type)[0]?.protocol.name
     try {
       if (name === 'routing') return await this.forward(message, inbox, depth)
-      if (name === 'move') return await this.move(message, opened, inbox)
+      if (name === 'move') return await this.move(message, opened, inbox, depth)
     } catch (thrown) {
       const error = asPicoError(thrown)
       if (error.code === 'engine.fault') log({ level: 'error', code: error.code, message: String(error.cause) })
@@ -136,9 +136,7 @@ export class OwnMail implements MailOfTheEngine {
       const taken = local
         ? await inbox.receive(bytes, { live: false }, depth + 1)
         : await this.passOn(read.next, bytes, read.delay.ms)
-      if (taken.status === 202 && !taken.refused) continue
-      answer.carried?.(false)
-      answer = taken
+      if (taken.status !== 202 || taken.refused) answer = taken
     }
     return answer
   }
@@ -182,12 +180,13 @@ export class OwnMail implements MailOfTheEngine {
 
   // ---- between engines -----------------------------------------------------------------------------------------
 
-  private async move(message: Message, opened: Opened, inbox: Inbox): Promise<Received> {
+  private async move(message: Message, opened: Opened, inbox: Inbox, depth: number): Promise<Received> {
     const { sender } = opened
     if (opened.version !== 'v2' || sender === null || sender.did === null)
       return refuse(inbox, this.around.clock, 'message.unauthenticated')
     const reply = await this.around.moves.receive(message, { key: sender.kid, did: sender.did })
-    if (reply === undefined) return { status: 202 }
+    // On the line of a forward listens whoever carried it.
+    if (reply === undefined || depth > 0) return { status: 202 }
     return { status: 200, body: this.pack(reply, sender.did), contentType: MEDIA.v2 }
   }
 

@@ -2,6 +2,7 @@
 // else. A forward may be anonymous; what lies inside is opened like any other mail.
 
 import { afterEach, describe, expect, test } from '@jest/globals'
+import type { Outbox } from '../src/outbox.ts'
 import type { JsonObject } from '../src/ports.ts'
 import { utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
@@ -20,6 +21,7 @@ afterEach(async () => {
   await net.stop()
 })
 
+const ALL = { return_route: 'all' }
 const nobody = makeKeyring(cryptoNode, () => undefined)
 const resolver = makeResolver()
 const resolve = (did: string) => resolver.resolve(did)
@@ -111,6 +113,27 @@ describe.each(['v1', 'v2'] as const)('a forward (%s)', version => {
     await a.node.moves.mail.register(did(b), undefined)
     expect(a.node.moves.mail.registered(did(b))).toBeUndefined()
   })
+})
+
+test('an answer to what a forward brought leaves by the outbox, not with whoever carried it', async () => {
+  const { a, b, pair } = await caught('v1')
+  const { outbox } = (b.node as unknown as { open_: { outbox: Outbox } }).open_
+  const pack = outbox.pack.bind(outbox)
+  outbox.pack = (body, pico) => pack({ ...body, plaintext: { ...body.plaintext, '~transport': ALL } }, pico)
+  let ping: Uint8Array | undefined
+  net.tap = (from, _url, bytes) => {
+    if (from === 'b') ping ??= bytes
+    return from === 'b' ? 400 : undefined
+  }
+  void verb(b, 'ping', { pico: pair.q, connection: pair.qConnection }).catch(() => undefined)
+  await until(() => ping !== undefined)
+  const answers: string[] = []
+  net.tap = (from, url) => void (from === 'a' && answers.push(url))
+  const { myDid } = await verb(a, 'connection.show', { pico: pair.p, connection: pair.pConnection })
+  const own = await a.node.engine.read(pair.p, view => view.get('did', String(myDid)) as unknown as { verkey: string })
+  expect(await give(a, wrapV1(a, ping as Uint8Array, own.verkey))).toEqual({ status: 202 })
+  await until(() => answers.length > 0)
+  expect(answers).toEqual([`${b.url}/didcomm`])
 })
 
 test.each(['v1', 'v2'] as const)(

@@ -44,6 +44,9 @@ export type Reply = { readonly message: Message | undefined } | { readonly silen
 const SEED = 'engine-seed'
 const registeredName = (key: string): string => `registered/${key}`
 const STRANGERS_KEPT = 100
+/** Forwards that were taken are known for a day, the newest of them. */
+const FORWARD_KNOWN_MS = 86_400_000
+const FORWARDS_KNOWN = 50_000
 const MULTIKEY_AT = 'did:key:'.length
 
 export class OwnMail implements MailOfTheEngine {
@@ -54,6 +57,8 @@ export class OwnMail implements MailOfTheEngine {
   private keyring: Keyring | undefined
   private names: ReadonlySet<string> = new Set()
   private agreement = ''
+  /** Hash of a forward that was taken → when; the oldest first. */
+  private readonly forwarded = new Map<string, number>()
 
   constructor(around: OwnMailAround) {
     this.around = around
@@ -103,7 +108,7 @@ export class OwnMail implements MailOfTheEngine {
     if (isExpired(message, clock.now())) return refuse(inbox, clock, 'message.expired')
     const name = byType(message.type)[0]?.protocol.name
     try {
-      if (name === 'routing') return await this.forward(message, inbox, depth)
+      if (name === 'routing') return await this.forwardOnce(message, opened, inbox, depth)
       if (name === 'move') return await this.move(message, opened, inbox, depth)
     } catch (thrown) {
       const error = asPicoError(thrown)
@@ -122,6 +127,25 @@ export class OwnMail implements MailOfTheEngine {
   }
 
   // ---- forwards ------------------------------------------------------------------------------------------------
+
+  /** Whoever repeats an envelope, however it is written around the ciphertext, repeats what it encloses. Only what was taken
+   *  is known: what failed may be tried again. */
+  private async forwardOnce(message: Message, opened: Opened, inbox: Inbox, depth: number): Promise<Received> {
+    const { clock } = this.around
+    const name = base64url(cryptoNode.sha256(utf8(JSON.stringify(opened.plaintext))))
+    const before = this.forwarded.get(name)
+    if (before !== undefined && clock.now() - before < FORWARD_KNOWN_MS)
+      return refuse(inbox, clock, 'message.duplicate')
+    const received = await this.forward(message, inbox, depth)
+    if (received.status === 202 && !received.refused) this.remember(name)
+    return received
+  }
+
+  private remember(forward: string): void {
+    this.forwarded.delete(forward)
+    this.forwarded.set(forward, this.around.clock.now())
+    if (this.forwarded.size > FORWARDS_KNOWN) this.forwarded.delete(this.forwarded.keys().next().value as string)
+  }
 
   /** Every enclosed envelope goes to the pico or the registered key that `next` names; to anything else, nowhere. */
   private async forward(message: Message, inbox: Inbox, depth: number): Promise<Received> {

@@ -105,6 +105,29 @@ describe.each(['v1', 'v2'] as const)('a forward (%s)', version => {
     expect(await heard(a, pair.p)).toEqual([])
   })
 
+  test('that was passed on is not passed on again, and one that failed is', async () => {
+    const { a, b, envelope } = await caught(version)
+    const { mail } = a.node.moves
+    await mail.register(did(b), { by: 'a test' })
+    let passed = 0
+    let works = false
+    Object.assign((mail as unknown as { around: object }).around, { passOn: async () => works && ++passed > 0 })
+    const forward = wrap(a, envelope, did(b))
+    expect(await give(a, forward)).toMatchObject({ status: 503 })
+    works = true
+    expect(await give(a, forward)).toEqual({ status: 202 })
+    expect(await give(a, forward)).toEqual({ status: 202, refused: true })
+    // The same ciphertext in other JSON is the same forward.
+    expect(await give(a, utf8(` ${Buffer.from(forward).toString()}`))).toEqual({ status: 202, refused: true })
+    expect(passed).toBe(1)
+    expect(a.node.refusedStrangers.recent.at(-1)).toMatchObject({ reason: 'message.duplicate' })
+    const { clock } = (mail as unknown as { around: { clock: { now: () => number } } }).around
+    const later = clock.now() + 86_400_000
+    clock.now = () => later
+    expect(await give(a, forward)).toEqual({ status: 202 })
+    expect(passed).toBe(2)
+  })
+
   test('for a key that is registered and cannot be passed on now is asked for again', async () => {
     const { a, b, envelope } = await caught(version)
     await a.node.moves.mail.register(did(b), { by: 'a test' })

@@ -6,6 +6,7 @@ import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
 import type { EngineLimits } from '../src/engine.ts'
 import { systemClock } from '../src/main.ts'
 import { Node } from '../src/node.ts'
@@ -20,6 +21,9 @@ import { acceptWebSockets } from '../src/transports/ws.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { isFault } from '../wallet/fault.ts'
 import { newEngineKeys, newMasterKey, openVault, type Vault } from '../wallet/vault.ts'
+
+// As src/main.ts does before anything runs: patterns that backtrack too long go on in linear time (law L8).
+setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks')
 
 export interface LabOptions {
   readonly clock?: Clock

@@ -1,0 +1,22 @@
+// What the engines of tests have in common with one that main.ts starts.
+
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { LabEngine, unserve } from './lab.ts'
+
+const RULESET = `ruleset test.pattern { meta { shares matches }
+  global { matches = function(text) { text.match(re#^(a|a)*$#) } } }`
+let engine: LabEngine
+beforeAll(async () => {
+  engine = await LabEngine.start()
+})
+afterAll(async () => {
+  await engine.close()
+  unserve()
+})
+
+test('a pattern that would try every way through a text goes on in linear time', async () => {
+  const pico = await engine.pico('pattern', RULESET)
+  const begun = Date.now()
+  expect(await engine.query(pico, 'test.pattern', 'matches', { text: `${'a'.repeat(28)}!` })).toBe(false)
+  expect(Date.now() - begun).toBeLessThan(500)
+})

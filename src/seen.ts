@@ -1,6 +1,6 @@
 // Ids seen are kept for a time and up to a number per sender (law L4). The core reads and writes `seen/<sender>`; here
-// the old ones go, page by page in the background, and past the number the sender's horizon rises. Dead letters go past
-// their number likewise.
+// the old ones go, page by page in the background, and the sender's horizon rises. Dead letters go past their number
+// likewise.
 
 import type { CommitQueue } from './commit.ts'
 import type { Clock, Json, JsonObject, RecordChange, Store, Write } from './ports.ts'
@@ -14,6 +14,8 @@ export interface Purge {
 }
 
 const DAY = 86_400_000
+/** A message may be dated as far ahead of our clock: its id is kept that much longer than the window. */
+const AHEAD = DAY
 const PAGE = 500
 /** Dead letters of a pico; a tenth more may lie there until the next look. */
 const DEAD_KEPT = 1000
@@ -51,9 +53,8 @@ export async function purge(
   try {
     await resident.records.load(OWN.senders)
     for (const [sender] of resident.records.synced.list(OWN.senders)) {
-      const horizon = await forget(sweep, sender, now, limits)
+      await forget(sweep, sender, now, limits)
       if (!sweep.running()) return
-      if (horizon !== undefined) await raise(resident, commit, sender, horizon)
     }
     resident.head = { ...resident.head, purged: now }
   } finally {
@@ -61,25 +62,34 @@ export async function purge(
   }
 }
 
-/** Deletes what is older than `cutoff`; when more than the number is left, the oldest too: then the new horizon. */
-async function forget(sweep: Sweep, sender: string, now: number, limits: Purge): Promise<number | undefined> {
-  const cutoff = now - limits.dedupe_days * DAY
+/** Deletes what is too old, and past the number the oldest; before that the sender's horizon rises, so that nothing that
+ *  is forgotten and says when it was written is taken again. */
+async function forget(sweep: Sweep, sender: string, now: number, limits: Purge): Promise<void> {
+  const cutoff = now - limits.dedupe_days * DAY - AHEAD
+  const times = await timesOf(sweep, sender, now, cutoff)
+  const old = times.filter(t => t < cutoff)
+  const surplus = times.length - old.length - limits.dedupe_ids
+  if (old.length === 0 && surplus <= 0) return
+  times.sort((a, b) => a - b)
+  const last = times[old.length + Math.max(0, surplus) - 1] as number
+  const aged = old.length === 0 ? 0 : (times[old.length - 1] as number) + AHEAD
+  // What goes for the number may be so young that a day more would refuse what is written now.
+  await raise(sweep, sender, 1 + Math.max(aged, surplus > 0 ? last : 0))
+  await eachPage(sweep, `seen/${sender}`, PAGE, (key, _leaf, record) =>
+    (record as Seen).t <= last ? { key, value: undefined } : undefined,
+  )
+}
+
+/** When each id was seen. Answers that are no longer given go on the way. */
+async function timesOf(sweep: Sweep, sender: string, now: number, cutoff: number): Promise<number[]> {
   const times: number[] = []
   await eachPage(sweep, `seen/${sender}`, PAGE, (key, leaf, record) => {
-    const seen = record as Seen
-    if (seen.t < cutoff) return { key, value: undefined }
-    times.push(seen.t)
-    if (seen.a === undefined || seen.t >= now - DAY) return undefined
-    const { a: _, ...rest } = seen
+    const { a, ...rest } = record as Seen
+    times.push(rest.t)
+    if (a === undefined || rest.t >= now - DAY || rest.t < cutoff) return undefined
     return { key, value: sweep.resident.records.seal(key, `seen/${sender}`, leaf, rest as Json) }
   })
-  if (times.length <= limits.dedupe_ids) return undefined
-  times.sort((a, b) => a - b)
-  const horizon = (times[times.length - limits.dedupe_ids - 1] as number) + 1
-  await eachPage(sweep, `seen/${sender}`, PAGE, (key, _leaf, record) =>
-    (record as Seen).t < horizon ? { key, value: undefined } : undefined,
-  )
-  return horizon
+  return times
 }
 
 /** Deletes the oldest dead letters of a pico past the number that is kept. */
@@ -123,8 +133,10 @@ async function eachPage(
   }
 }
 
-function raise(resident: Resident, commit: CommitQueue, sender: string, horizon: number): Promise<void> {
-  const changes: RecordChange[] = [{ group: OWN.horizon, leaf: sender, value: horizon }]
+function raise({ resident, commit }: Sweep, sender: string, horizon: number): Promise<void> {
+  const before = resident.records.newest.get(OWN.horizon, sender)
+  const value = Math.max(horizon, typeof before === 'number' ? before : 0)
+  const changes: RecordChange[] = [{ group: OWN.horizon, leaf: sender, value }]
   const writes = resident.records.prepare(changes)
   const version = resident.records.lay(changes)
   resident.unsynced++

@@ -1,6 +1,6 @@
 // Every store keeps the contract; what is particular to one is tested below.
 
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
@@ -77,8 +77,10 @@ describe('level', () => {
       const damaged = Buffer.from(log)
       damaged[at] = (damaged[at] as number) ^ 0x10
       await writeFile(join(path, name), damaged)
-      const opening = new LevelStore(path).open()
-      await expect(opening).rejects.toMatchObject({ code: 'store.corrupt', place: { file: name } })
+      // The second attempt finds what the first one found: nothing was dropped.
+      for (const store of [new LevelStore(path), new LevelStore(path)])
+        await expect(store.open()).rejects.toMatchObject({ code: 'store.corrupt', place: { file: name } })
+      expect(await readFile(join(path, name))).toEqual(damaged)
     }
     await rm(path, { recursive: true })
   })
@@ -97,6 +99,87 @@ describe('level', () => {
     expect(again.get(Uint8Array.of(19))?.[0]).toBe(19)
     expect(again.get(Uint8Array.of(20))).toBeUndefined()
     await again.close()
+    await rm(path, { recursive: true })
+  })
+
+  const named = async (path: string, end: RegExp) =>
+    join(path, (await readdir(path)).find(file => end.test(file)) ?? '')
+  test.each<[string, RegExp, (path: string) => Promise<void>]>([
+    ['no CURRENT', /CURRENT is missing/, path => rm(join(path, 'CURRENT'))],
+    ['a torn CURRENT', /CURRENT is damaged/, path => writeFile(join(path, 'CURRENT'), 'MANIF')],
+    ['a CURRENT that names nothing', /CURRENT is damaged/, path => writeFile(join(path, 'CURRENT'), 'garbage\n')],
+    ['no manifest', /MANIFEST-\d+ is missing/, async path => rm(await named(path, /^MANIFEST/))],
+    ['half a manifest', /MANIFEST-\d+ is damaged/, async path => truncate(await named(path, /^MANIFEST/), 20)],
+    ['a table cut short', /ldb is damaged/, async path => truncate(await named(path, /ldb$/), 10)],
+    ['half a table', /ldb is damaged/, async path => truncate(await named(path, /ldb$/), 100)],
+    [
+      'a file in its place',
+      /db is not a folder/,
+      path => rm(path, { recursive: true }).then(() => writeFile(path, '')),
+    ],
+  ])('with %s it is refused, with the file and what to do', async (_, message, damage) => {
+    const path = join(await folder(), 'db')
+    const store = new LevelStore(path)
+    await store.open()
+    await store.write(one(1, new Uint8Array(200)), true)
+    await store.compact(Uint8Array.of(0), Uint8Array.of(9))
+    await store.write(one(2), true)
+    await store.close()
+    await damage(path)
+    for (const again of [new LevelStore(path), new LevelStore(path)]) {
+      const refused = again.open()
+      await expect(refused).rejects.toMatchObject({ code: 'store.corrupt', place: { file: expect.any(String) } })
+      await expect(refused).rejects.toThrow(message)
+      await expect(refused).rejects.toThrow(/Restore the folder .* or move the whole home away/)
+    }
+  })
+
+  test('one that was here is not made anew', async () => {
+    const path = join(await folder(), 'db')
+    const open = () => new LevelStore(path, async () => true).open()
+    await expect(open()).rejects.toMatchObject({
+      code: 'store.corrupt',
+      message: expect.stringContaining(`${path} is`),
+    })
+    await expect(readdir(path)).rejects.toMatchObject({ code: 'ENOENT' })
+    await mkdir(path)
+    await expect(open()).rejects.toMatchObject({ code: 'store.corrupt', place: { file: 'CURRENT' } })
+    expect(await readdir(path)).toEqual([])
+  })
+
+  test('one whose making was ended is made', async () => {
+    const path = await folder()
+    for (const name of ['LOCK', 'LOG', 'MANIFEST-000001', '000001.dbtmp']) await writeFile(join(path, name), '')
+    const store = new LevelStore(path)
+    await store.open()
+    await store.write(one(1), true)
+    await store.close()
+    await rm(path, { recursive: true })
+  })
+
+  test('a table that a crash left half written is none of it', async () => {
+    const path = await folder()
+    const store = new LevelStore(path)
+    await store.open()
+    await store.write(one(1), true)
+    await store.close()
+    await writeFile(join(path, '000099.ldb'), 'half')
+    await store.open()
+    expect(store.get(Uint8Array.of(1))).toEqual(Uint8Array.of(1))
+    await store.close()
+    await rm(path, { recursive: true })
+  })
+
+  test('the damage of a store that is in use is not told: it is in use', async () => {
+    const path = await folder()
+    const store = new LevelStore(path)
+    await store.open()
+    for (let n = 1; n <= 20; n++) await store.write(one(n, new Uint8Array(200).fill(n)), true)
+    const log = await readFile(await named(path, /log$/))
+    log[100] = (log[100] as number) ^ 0x10
+    await writeFile(await named(path, /log$/), log)
+    await expect(new LevelStore(path).open()).rejects.toMatchObject({ code: 'store.locked' })
+    await store.close()
     await rm(path, { recursive: true })
   })
 

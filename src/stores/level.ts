@@ -1,7 +1,8 @@
 // Ordered bytes on disk: LevelDB through `level`, chained batches, nothing else. Values are sealed before they come
 // here, so compression would find nothing; a store that failed a write is opened anew before it takes another one.
 
-import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
+import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { Level } from 'level'
 import { PicoError } from '../errors.ts'
@@ -11,6 +12,8 @@ import { damagedLog } from './level-log.ts'
 
 /** Bytes a disk must take again before a store that failed is opened anew. */
 const PROBE_BYTES = 64 * 1024
+/** How each table ends (doc/table_format.md of LevelDB). */
+const TABLE_END = Buffer.from('57fb808b247547db', 'hex')
 
 type Bytes = Uint8Array
 interface Compactable {
@@ -20,36 +23,77 @@ const encodings = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
 export class LevelStore implements Store {
   private readonly folder: string
+  private readonly wasHere: () => Promise<boolean>
   private db: Level<Bytes, Bytes> | undefined
   /** A write failed: what of it is on disk is unknown until the log is read again. */
   private failed = false
 
-  constructor(folder: string) {
+  /** `wasHere`: does something beside the store say that it was opened before? Then one that is missing is not made. */
+  constructor(folder: string, wasHere: () => Promise<boolean> = async () => false) {
     this.folder = folder
+    this.wasHere = wasHere
   }
 
-  /** Throws `store.locked` (a live process has it) or `store.corrupt` (place.file names what is damaged). */
+  /** Throws `store.locked` (a live process has it), `store.corrupt` (place.file names what is damaged, as it was left)
+   *  or `store.unavailable`. */
   async open(): Promise<void> {
     if (this.db) return
-    await mkdir(this.folder, { recursive: true, mode: 0o700 })
-    const db = new Level<Bytes, Bytes>(this.folder, { ...encodings, compression: false, writeBufferSize: 16 << 20 })
+    await this.check()
     try {
-      await this.lockedOpen(db)
+      this.db = await this.lockedOpen()
     } catch (cause) {
       throw await this.openFault(cause)
     }
-    this.db = db
     this.failed = false
   }
 
-  // LevelDB skips what it cannot read in its log without a word, so the log is checked first. The first attempt to
-  // open settles who holds the lock; files of another live process are none of ours to judge.
-  private async lockedOpen(db: Level<Bytes, Bytes>): Promise<void> {
+  /** Throws `store.corrupt` when there is no store where one was: LevelDB would make an empty one. Changes nothing. */
+  async check(): Promise<void> {
+    const names = await readdir(this.folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOTDIR') throw damaged(this.folder, 'is not a folder', error)
+      if (error.code !== 'ENOENT') throw fault(error, this.folder)
+      return undefined
+    })
+    if (names?.includes('CURRENT')) return
+    if (names?.some(isRest)) throw damaged(join(this.folder, 'CURRENT'), 'is missing')
+    if (await this.wasHere()) throw damaged(names ? join(this.folder, 'CURRENT') : this.folder, 'is missing')
+  }
+
+  // LevelDB skips what it cannot read in its log without a word and then drops the log, so that is checked before.
+  // Files of another live process are none of ours to judge: who holds the lock is settled first.
+  private async lockedOpen(): Promise<Level<Bytes, Bytes>> {
+    await mkdir(this.folder, { recursive: true, mode: 0o700 })
     const damage = await damagedLog(this.folder)
-    if (damage === undefined) return db.open()
+    if (damage !== undefined) {
+      await this.notHeld()
+      throw damage
+    }
+    const made = !existsSync(join(this.folder, 'CURRENT'))
+    const cut = (await readdir(this.folder)).filter(name => isTable(name) && !endsAsTable(join(this.folder, name)))
+    const db = this.level()
     await db.open()
-    await db.close()
-    throw damage
+    // What a crash left half written belonged to nothing and is gone now.
+    const missed = cut.find(name => existsSync(join(this.folder, name)))
+    if (missed !== undefined) {
+      await db.close()
+      throw damaged(join(this.folder, missed), 'is damaged')
+    }
+    // Who writes beside the store that it was opened relies on finding it.
+    if (made) await syncFolder(this.folder)
+    return db
+  }
+
+  /** Throws `store.locked`. LevelDB takes the lock before it refuses a store that is there, and touches nothing of it. */
+  private async notHeld(): Promise<void> {
+    const db = this.level({ errorIfExists: true })
+    await db.open().catch(cause => {
+      if (fault(cause, this.folder).code === 'store.locked') throw cause
+    })
+  }
+
+  /** Opens itself a moment later: to be opened, and awaited, at once. */
+  private level(more: { errorIfExists?: boolean } = {}): Level<Bytes, Bytes> {
+    return new Level(this.folder, { ...encodings, compression: false, writeBufferSize: 16 << 20, ...more })
   }
 
   get(key: Bytes): Bytes | undefined {
@@ -130,11 +174,38 @@ export class LevelStore implements Store {
 
   private async openFault(cause: unknown): Promise<PicoError> {
     const found = fault(cause, this.folder)
-    if (found.code !== 'store.corrupt' || found.place?.['file'] !== undefined) return found
-    const missing = /(\S+\.(?:ldb|sst|log|dbtmp))|MANIFEST-\d+|CURRENT/.exec(textOf(cause))?.[0]
-    const file = missing ? basename(missing) : await newestManifest(this.folder)
-    return corrupt(file, cause)
+    if (cause instanceof PicoError || found.code === 'store.locked') return found
+    const path = (name: string) => join(this.folder, name)
+    const current = await readFile(path('CURRENT'), 'utf8').catch(() => undefined)
+    if (current === undefined) return found
+    const manifest = /^(MANIFEST-\d+)\n$/.exec(current)?.[1]
+    if (manifest === undefined) return damaged(path('CURRENT'), 'is damaged', cause)
+    if (!existsSync(path(manifest))) return damaged(path(manifest), 'is missing', cause)
+    // LevelDB says which table it lacks; what it cannot make sense of otherwise is the list of them.
+    if (found.code !== 'store.corrupt' || isTable(String(found.place?.file))) return found
+    return damaged(path(manifest), 'is damaged', cause)
   }
+}
+
+const isTable = (name: string): boolean => /^\d+\.(?:ldb|sst)$/.test(name)
+/** Left of a store that lost its CURRENT. A first manifest alone is of a store whose making was ended. */
+const isRest = (name: string): boolean => /^\d+\.(?:ldb|sst|log)$|^MANIFEST-(?!000001$)/.test(name)
+
+// Of each table at every start, so without a turn of the loop for each.
+function endsAsTable(path: string): boolean {
+  const file = openSync(path, 'r')
+  try {
+    const end = Buffer.alloc(TABLE_END.length)
+    const { size } = fstatSync(file)
+    return size > end.length && readSync(file, end, 0, end.length, size - end.length) > 0 && end.equals(TABLE_END)
+  } finally {
+    closeSync(file)
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  await folder.sync().finally(() => folder.close())
 }
 
 const lastBefore = (lt: Bytes): Bytes => {
@@ -144,23 +215,13 @@ const lastBefore = (lt: Bytes): Bytes => {
   return bytes
 }
 
-const corrupt = (file: string, cause: unknown): PicoError =>
+const damaged = (path: string, how: 'is missing' | 'is damaged' | 'is not a folder', cause?: unknown): PicoError =>
   new PicoError(
     'store.corrupt',
-    `The store is damaged in ${file}: restore the home from a backup.`,
-    { file },
+    `The store is damaged: ${path} ${how}. Restore the folder of the store from a backup, or move the whole home away to begin anew.`,
+    { file: basename(path) },
     { cause },
   )
-
-async function newestManifest(folder: string): Promise<string> {
-  const names = await readdir(folder).catch(() => [])
-  return (
-    names
-      .filter(name => name.startsWith('MANIFEST-'))
-      .sort()
-      .at(-1) ?? 'CURRENT'
-  )
-}
 
 interface Thrown {
   readonly code?: string
@@ -180,10 +241,11 @@ function fault(cause: unknown, folder: string): PicoError {
   const text = textOf(cause)
   if (/LEVEL_LOCKED|lock .*already held|Resource temporarily unavailable/i.test(text))
     return new PicoError('store.locked', 'A live engine holds this home.', undefined, { cause })
-  if (/LEVEL_CORRUPTION|Corruption|missing files|does not exist \(create_if_missing/i.test(text)) {
-    const file = /\d+\.(?:ldb|sst|log)/.exec(text)?.[0]
-    if (file) return corrupt(file, cause)
-    return new PicoError('store.corrupt', `The store in ${basename(folder)} is damaged.`, undefined, { cause })
-  }
+  const table = /\d+\.(?:ldb|sst)\b/.exec(text)?.[0]
+  // A table that ends too early is no corruption to LevelDB, but an argument that its system call does not take.
+  const gone = table !== undefined && /missing files|No such file/.test(text)
+  const cut = table !== undefined && /Invalid argument/.test(text)
+  if (gone || cut || /LEVEL_CORRUPTION|Corruption/i.test(text))
+    return damaged(table === undefined ? folder : join(folder, table), gone ? 'is missing' : 'is damaged', cause)
   return new PicoError('store.unavailable', 'The disk did not take or give the data.', undefined, { cause })
 }

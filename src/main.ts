@@ -21,7 +21,7 @@ import { createClient } from './transports/client.ts'
 import { listenPublic } from './transports/http.ts'
 import { acceptWebSockets } from './transports/ws.ts'
 import { VERSION } from './version.ts'
-import { isUnused, keyFile, openWallet, ownKeyFile, rekey, walletFacts } from './wallet-file.ts'
+import { hasWallet, isUnused, keyFile, openWallet, ownKeyFile, rekey, walletFacts } from './wallet-file.ts'
 
 /** After this a stop that is not at its end is ended (contract 2: 5 s). */
 const STOP_MS = 4_500
@@ -78,13 +78,16 @@ export async function main(config: Config): Promise<void> {
   process.umask(0o077)
   await checkHome(config.home)
   await checkSecret(config)
+  const store = new LevelStore(join(config.home, 'db'), () => hasWallet(config.home))
+  // Also of a home that starts locked, whose store is opened only when it is unlocked.
+  await store.check()
   const log = createLog(config.log)
   const say = (record: JsonObject) => log({ at: new Date().toISOString(), ...record })
   const reach = { loopback: loopbackOnly(config), allowed: parseAllowed(config.allowHosts) }
   const client = createClient(reach, config.limits.envelope_bytes)
   let addresses = { publicUrl: '', baseUrl: '', adminUrl: '' }
   const node = new Node({
-    store: new LevelStore(join(config.home, 'db')),
+    store,
     clock: systemClock,
     random: { bytes: length => cryptoNode.randomBytes(length) },
     client,

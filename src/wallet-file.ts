@@ -57,14 +57,20 @@ async function readWallet(file: string): Promise<WalletFile | undefined> {
 /** The key file that lies in the home itself. */
 export const ownKeyFile = (home: string): string => join(home, 'key')
 
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
+  )
+
 /** Is this home still without wallet and records? Only then may a start make a key. */
 export async function isUnused(home: string): Promise<boolean> {
-  const there = (name: string) =>
-    access(join(home, name)).then(
-      () => true,
-      (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
-    )
-  return !(await there('wallet.json')) && !(await there('db'))
+  return !(await hasWallet(home)) && !(await isThere(join(home, 'db')))
+}
+
+/** A wallet is made when the store was opened, never before: where there is one, there was a store. */
+export function hasWallet(home: string): Promise<boolean> {
+  return isThere(path(home))
 }
 
 /** Reads a key file, or makes it (0600) when it is not there. Throws PicoError `wallet.key_file`. */

@@ -250,6 +250,20 @@ describe('a start that fails', () => {
     expect(await refusal(home, {})).toMatch(/^wallet\.key_file: .*key is missing/)
     expect(existsSync(join(home, 'key'))).toBe(false)
   })
+
+  test.each(['key', 'passphrase'])('makes no new store where a wallet says that there was one (%s)', async opens => {
+    const home = join(folder, `lost-${opens}`)
+    await prepareHome(home)
+    const store = new LevelStore(join(home, 'db'))
+    await store.open()
+    const secret = opens === 'key' ? await keyFile(join(home, 'key'), true) : { passphrase: 'long enough' }
+    await openWallet(home, store, secret, 1)
+    await store.close()
+    rmSync(join(home, 'db'), { recursive: true })
+    const before = content(home)
+    expect(await refusal(home, {})).toMatch(/^store\.corrupt: .*db is missing\. Restore .* or move the whole home away/)
+    expect([existsSync(join(home, 'db')), content(home)]).toEqual([false, before])
+  })
 })
 
 test('what is asked before the engine runs gets 503', async () => {

@@ -315,9 +315,10 @@ async function asked(
   }
 }
 
-const on = async (owner: Owner, args: { pico: string }): Promise<PicoId> => owner.resolve(args.pico)
+/** The copy that a move leaves behind is shown and listed, and its log is told; it answers for nothing else. */
+const on = (owner: Owner, args: { pico: string }): Promise<PicoId> => owner.here(args.pico)
 const onConnection = async (owner: Owner, args: { pico: string; connection: string }) => {
-  const picoId = await owner.resolve(args.pico)
+  const picoId = await on(owner, args)
   return { picoId, connection: await owner.connection(picoId, args.connection) }
 }
 const defined = (members: { readonly [name: string]: Json | undefined }): JsonObject =>
@@ -349,7 +350,7 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
     const self = await owner.self(picoId)
     return { picoId, name: self.name, did: self.did, parentId, eci: made.eci ?? null }
   },
-  'pico.show': async (owner, args) => owner.record(await owner.self(await on(owner, args))),
+  'pico.show': async (owner, { pico }) => owner.record(await owner.self(await owner.resolve(pico))),
   async 'pico.tree'(owner) {
     const roots = (await owner.all()).filter(self => self.parentId === null || self.parentUrl !== null)
     const trees = await Promise.all(roots.map(self => owner.tree(self)))
@@ -364,7 +365,7 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   },
   async 'pico.rm'(owner, args) {
     // One that moved away is its new engine's to delete: from here only its parent's entry would go.
-    const picoId = await owner.here(args.pico)
+    const picoId = await on(owner, args)
     const self = await owner.self(picoId)
     if (owner.isRoot(self) && (await owner.all()).filter(one => owner.isRoot(one)).length === 1)
       throw new PicoError('pico.root', 'the last root of an engine stays: delete its children, or the whole home')
@@ -430,7 +431,7 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
   },
 
   async event(owner, { pico, domain, type, attrs, id, eci, wait }) {
-    const picoId = await owner.resolve(pico)
+    const picoId = await owner.here(pico)
     const stimulus: Stimulus =
       eci === undefined
         ? {
@@ -444,7 +445,7 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
     return toldOf(answer, String(stimulus.eid), wait) as unknown as JsonObject
   },
   async query(owner, { pico, rid, name, args, eci }) {
-    const picoId = await owner.resolve(pico)
+    const picoId = await owner.here(pico)
     const answer = await owner.engine.query(picoId, {
       outside: eci !== undefined,
       rid,
@@ -459,7 +460,7 @@ const verbs: { readonly [N in VerbName]?: Verb<N> } = {
 
   async invite(owner, args) {
     const { pico, ...rest } = args
-    return owner.command(await owner.resolve(pico), 'invite', defined({ ...rest }))
+    return owner.command(await owner.here(pico), 'invite', defined({ ...rest }))
   },
   async accept(owner, args) {
     const picoId = await on(owner, args)

@@ -2,8 +2,9 @@
 // answers for nothing, and stands in nobody's way.
 
 import { afterEach, expect, test } from '@jest/globals'
+import { asPicoError } from '../src/errors.ts'
 import type { JsonObject } from '../src/ports.ts'
-import { type Home, Net, until, verb } from './move-net.ts'
+import { connected, type Home, Net, until, verb } from './move-net.ts'
 
 let net: Net
 afterEach(async () => {
@@ -67,4 +68,48 @@ test.each(['at once', 'when the parent has heard'])('a parent is removed without
   expect(new Set(removed as string[])).toEqual(new Set([parent, other]))
   expect(a.node.engine.registered(parent)).toBeUndefined()
   expect(c.node.engine.registered(child)?.status).toBe('live')
+})
+
+test('no verb answers from the copy that is left, but those that show where it went', async () => {
+  const { a, c } = await two()
+  const { p, pConnection: connection } = await connected(a, c)
+  const { eci } = await verb(a, 'channel.new', { pico: p, tags: ['t'], events: '*:*', queries: '*/*' })
+  await move(a, c, p)
+  const asked: [name: string, args?: JsonObject][] = [
+    ['pico.rename', { name: 'x' }],
+    ['pico.rm'],
+    ['pico.state'],
+    ['channel.ls'],
+    ['channel.new', { tags: ['u'] }],
+    ['channel.rm', { eci: String(eci) }],
+    ['ruleset.ls'],
+    ['ruleset.install', { url: 'http://text.example/one.krl' }],
+    ['ruleset.rm', { rid: 'test.one' }],
+    ['event', { domain: 'test', type: 'one', attrs: {}, wait: true }],
+    ['query', { rid: 'io.picolabs.wrangler', name: 'name', args: {} }],
+    ['invite', { version: 'v1', multi: false, approve: false }],
+    ['accept', { invitation: '{}', wait: true }],
+    ['connection.ls'],
+    ['connection.show', { connection }],
+    ['connection.rm', { connection }],
+    ['ping', { connection }],
+    ['msg.send', { connection, text: 'x' }],
+    ['msg.ls'],
+    ['thread.ls'],
+    ['rejected'],
+    ['dead.ls'],
+    ['dead.rm', { id: 'x' }],
+  ]
+  const codes = await Promise.all(
+    asked.map(([name, args = {}]) =>
+      verb(a, name, { pico: p, ...args }).then(
+        () => `${name} answered`,
+        thrown => `${name} ${asPicoError(thrown).code} ${String(asPicoError(thrown).place?.movedTo)}`,
+      ),
+    ),
+  )
+  expect(codes).toEqual(asked.map(([name]) => `${name} pico.moved ${c.url}`))
+  expect(await verb(a, 'pico.show', { pico: p })).toMatchObject({ picoId: p, movedTo: c.url })
+  expect(await a.node.verb('pico.ls', {})).toContainEqual(expect.objectContaining({ picoId: p, movedTo: c.url }))
+  expect(await a.node.verb('logs', { pico: p })).toEqual(expect.any(Array))
 })

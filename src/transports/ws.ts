@@ -7,17 +7,20 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { Agent } from '../agent.ts'
 import { type Limits, RefusalMeter } from './limits.ts'
 import type { Listener } from './listen.ts'
+import { Declined, offersWebSocket } from './upgrade.ts'
 
 /** A peer that answers no ping for this long is gone. */
 const PING_MS = 30_000
 /** RFC 6455 7.4.1. */
 const CLOSE = { leaving: 1001, refused: 1008, later: 1013 } as const
 
-/** Takes upgrades on the public listener. The returned function closes every socket. */
+/** Takes upgrades on the public listener, declines those to anything else. The returned function closes every socket. */
 export function acceptWebSockets(listener: Listener, agent: Agent, limits: Limits): () => void {
   const meter = new RefusalMeter(limits.refused_per_second, () => Date.now())
   const server = new WebSocketServer({ noServer: true, maxPayload: limits.envelope_bytes, perMessageDeflate: false })
+  const declined = new Declined(listener.server)
   listener.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (!offersWebSocket(request)) return declined.serve(request, socket, head)
     const path = (request.url ?? '').split('?')[0]!
     socket.on('error', () => socket.destroy())
     if (!/^\/didcomm(\/|$)/.test(path))
@@ -30,6 +33,7 @@ export function acceptWebSockets(listener: Listener, agent: Agent, limits: Limit
   pings.unref()
   return () => {
     clearInterval(pings)
+    declined.close()
     for (const line of server.clients) line.close(CLOSE.leaving)
     server.close()
   }

@@ -161,9 +161,10 @@ function refuse(run: Run, rejected: { reason: string; from?: string }): Done {
   return nothing(run, { error: { code: rejected.reason, message: 'refused' } }, { rejected })
 }
 
-const refusal = (code: string, message: string, more: JsonObject = {}): JsonObject => ({
-  error: { code, message, ...more },
-})
+const refusal = (code: string, message: string, more: JsonObject = {}) => ({ error: { code, message, ...more } })
+
+const queryDenied = ({ rid, name }: { rid: string; name: string }) =>
+  refusal('policy.denied', `this channel does not take the query ${rid}/${name}`)
 
 // ---- at most once ------------------------------------------------------------------------------------------
 
@@ -211,11 +212,13 @@ function channelOpen(run: Run, eci: string, outside: boolean): Channel | undefin
 }
 
 function channelEvent(run: Run, stimulus: Extract<Stimulus, { kind: 'event' }>): Done {
-  const { eci, domain, name, attrs, id, bodyHash } = stimulus
+  const { eci, domain, name, attrs, id, bodyHash, query } = stimulus
   const channel = channelOpen(run, eci, stimulus.outside)
   if (channel === undefined) return nothing(run, refusal('channel.unknown', 'there is no such channel'))
   if (!allows(channel.eventPolicy, 'event', domain, name))
     return nothing(run, refusal('policy.denied', `this channel does not take ${domain}:${name}`))
+  if (query !== undefined && !allows(channel.queryPolicy, 'query', query.rid, query.name))
+    return nothing(run, queryDenied(query))
   const sender = `eci/${eci}`
   if (id !== undefined) {
     const before = repeated(run, sender, id, bodyHash)
@@ -224,15 +227,21 @@ function channelEvent(run: Run, stimulus: Extract<Stimulus, { kind: 'event' }>):
   }
   if (channel.familyChannelPicoID !== null) noteFamilyEvent(run, channel.familyChannelPicoID, domain, name, attrs)
   raise(run, eci, domain, name, attrs)
-  return withRules(run, {}, {}, false, (ended, result) => {
+  const done = withRules(run, {}, {}, false, (ended, result) => {
     const answer = eventAnswer(ended, result)
     const full =
-      stimulus.query === undefined || 'error' in answer
-        ? answer
-        : { ...answer, ...valueAfter(ended, channel, stimulus.query, attrs) }
+      query === undefined || 'error' in answer ? answer : { ...answer, ...valueAfter(ended, channel, query, attrs) }
     if (id !== undefined && stimulus.keep === true) remember(ended, sender, id, bodyHash, full)
     return full
   })
+  return answeredWhole(run, done)
+}
+
+/** A query that nobody here answers refuses the event with it: 404 says that nothing was done. It is known after the
+ *  rules alone, since they may install what answers it. */
+function answeredWhole(run: Run, done: Done): Done {
+  const { error, directives } = done.answer as JsonObject
+  return error === undefined || directives === undefined ? done : nothing(run, { error })
 }
 
 /** An event that a rule failed at was taken like any other: its answer says what it is called. */
@@ -249,15 +258,14 @@ function again(
   before: JsonObject,
 ): Done {
   if (query === undefined || before.replayed !== true) return nothing(run, before)
-  return withRules(run, before, {}, true, (ended, result) =>
+  const done = withRules(run, before, {}, true, (ended, result) =>
     'error' in result ? result : valueAfter(ended, channel, query, attrs),
   )
+  return answeredWhole(run, done)
 }
 
-/** `/event/…/query/…`: the query sees what the event did. */
+/** `/event/…/query/…`: the query, which the channel takes, sees what the event did. */
 function valueAfter(run: Run, channel: Channel, query: { rid: string; name: string }, args: JsonObject): JsonObject {
-  if (!allows(channel.queryPolicy, 'query', query.rid, query.name))
-    return refusal('policy.denied', `this channel does not take the query ${query.rid}/${query.name}`)
   return callShared(run, query.rid, query.name, args, channel.id) as JsonObject
 }
 
@@ -367,10 +375,7 @@ function answerQuery(
   if (query.eci !== undefined) {
     const channel = channelOpen(run, query.eci, query.outside)
     if (channel === undefined) return { error: { code: 'channel.unknown', message: 'there is no such channel' } }
-    if (!allows(channel.queryPolicy, 'query', query.rid, query.name))
-      return {
-        error: { code: 'policy.denied', message: `this channel does not take the query ${query.rid}/${query.name}` },
-      }
+    if (!allows(channel.queryPolicy, 'query', query.rid, query.name)) return queryDenied(query)
   }
   return callShared(run, query.rid, query.name, query.args, query.eci ?? null)
 }

@@ -2,7 +2,7 @@
 // then nothing was done; what a rule fails at is 500, whatever it was (contract 4).
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { connect, LabEngine, unserve } from './lab.ts'
+import { connect, LabEngine, served, unserve } from './lab.ts'
 
 const RID = 'test.fails'
 const FAILS = `ruleset ${RID} {
@@ -16,6 +16,8 @@ const FAILS = `ruleset ${RID} {
     pre { value = reach(event:attr("eci")) } }
   rule receive { select when test receive
     connection:receive("zz") setting(made) }
+  rule made { select when test make
+    ctx:install(event:attr("url")) setting(made) }
   rule install { select when test install
     ctx:install("http://127.0.0.1:1/none.krl") setting(made) }
   rule send { select when test send
@@ -78,5 +80,37 @@ describe('a rule that fails is 500, with what it failed at', () => {
     expect((await answer('event-wait/other/run'))[0]).toBe(403)
     expect((await answer(`query/${RID}/nothing`))[0]).toBe(404)
     expect((await fetch(`${engine.url}/c/nowhere/event-wait/test/run`)).status).toBe(404)
+  })
+})
+
+describe('an event whose query is refused', () => {
+  const ran = async () => (await answer(`query/${RID}/ran`))[1] as number | null
+  const refused = async (path: string, key?: string) => {
+    const headers: Record<string, string> = key === undefined ? {} : { 'idempotency-key': key }
+    const response = await fetch(`${engine.url}/c/${path}`, { method: 'POST', headers })
+    return [response.status, ((await response.json()) as { error?: { code: string } }).error?.code]
+  }
+
+  test('by the channel is not raised', async () => {
+    const before = await ran()
+    expect(await refused(`${closed}/event/test/run/query/${RID}/ran`)).toEqual([403, 'policy.denied'])
+    expect(await ran()).toBe(before)
+  })
+
+  test('by the pico keeps nothing, its id neither', async () => {
+    const before = (await ran()) ?? 0
+    const { eci: wide } = await engine.verb('channel.new', { pico: 'lab', tags: ['wide'], events: '*', queries: '*' })
+    expect(await refused(`${wide}/event/test/run/query/no.such/ran`, 'k')).toEqual([404, 'ruleset.unknown'])
+    expect(await refused(`${wide}/event/test/run/query/${RID}/none`, 'k')).toEqual([404, 'query.unknown'])
+    expect(await ran()).toBe(before === 0 ? null : before)
+    expect((await refused(`${wide}/event/test/run/query/${RID}/ran`, 'k'))[0]).toBe(200)
+    expect(await ran()).toBe(before + 1)
+  })
+
+  test('is raised when it brings the ruleset that answers', async () => {
+    const url = await served('ruleset test.made { meta { shares x } global { x = function() { 7 } } }')
+    const { eci: wide } = await engine.verb('channel.new', { pico: 'lab', tags: ['wide'], events: '*', queries: '*' })
+    const response = await fetch(`${engine.url}/c/${wide}/event/test/make/query/test.made/x?url=${url}`)
+    expect([response.status, await response.json()]).toEqual([200, 7])
   })
 })

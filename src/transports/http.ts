@@ -9,6 +9,7 @@ import { classicRoute, isClassic, withCors } from './classic.ts'
 import { type Limits, RefusalMeter, withinDepth } from './limits.ts'
 import { type Listener, listen } from './listen.ts'
 import { type Asked, json, nothingHere, type Reply, refusal, tooDeep, wrongMethod } from './reply.ts'
+import { lastResponse } from './upgrade.ts'
 
 export interface PublicOptions {
   readonly agent: Agent
@@ -60,6 +61,7 @@ export async function listenPublic(options: PublicOptions): Promise<Listener> {
   const listener = await listen(server, options.host, options.port, remedy, options.onFault)
   const base = () => options.baseUrl ?? listener.url
   server.on('request', (request, response) => {
+    lastResponse.set(request.socket, response)
     const address = request.socket.remoteAddress ?? ''
     void answer(options, base, request, meter.exhausted(address)).then(reply => {
       const said = rationed(meter, address, reply)

@@ -11,11 +11,12 @@ export function offersWebSocket(request: IncomingMessage): boolean {
   return request.headers.upgrade?.toLowerCase() === 'websocket'
 }
 
+/** The last response of each connection; the listener notes it when a request comes. */
+export const lastResponse = new WeakMap<Duplex, ServerResponse>()
+
 /** Serves the requests of a server whose offers are declined. */
 export class Declined {
   readonly #server: Server
-  /** The last response that a connection is still owed. */
-  readonly #owed = new WeakMap<Duplex, ServerResponse>()
   /** Connections that wait for it: the server knows nothing of them meanwhile. */
   readonly #waiting = new Set<Duplex>()
 
@@ -24,20 +25,15 @@ export class Declined {
     // What is beyond the count of headers would be missing in the new head, the length of the body even. Their size is
     // limited anyway.
     server.maxHeadersCount = 0
-    server.on('request', ({ socket }, response) => {
-      this.#owed.set(socket, response)
-      response.once('close', () => {
-        if (this.#owed.get(socket) === response) this.#owed.delete(socket)
-      })
-    })
   }
 
   /** Takes what an `upgrade` event brings. What was asked before on the connection is answered before. */
   serve(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // At once: a stream that has ended takes nothing back.
     socket.unshift(Buffer.concat([withoutOffer(request), head]))
-    const before = this.#owed.get(socket)
-    if (before === undefined) this.#again(request, socket)
+    const before = lastResponse.get(socket)
+    // A response is destroyed when all of it was sent, or its connection is gone.
+    if (before === undefined || before.destroyed) this.#again(request, socket)
     else this.#wait(before, request, socket)
   }
 

@@ -1,6 +1,7 @@
 // The only file that knows every concrete choice: LevelDB, the system's clock and randomness, sockets, the home folder.
 
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import { cryptoNode } from '../wallet/crypto-node.ts'
@@ -161,7 +162,8 @@ export async function main(config: Config): Promise<void> {
       // cut only after that: what is open then is a stream, or a peer that sends too slowly.
       void stopListeners(STOP_MS)
       await node.close()
-      await stopListeners(CUT_MS)
+      // A WebSocket whose peer does not answer the close is not among what a listener cuts: it ends with the process.
+      await Promise.race([stopListeners(CUT_MS), sleep(2 * CUT_MS)])
       client.close()
       await removeEngineFile(config.home)
     })

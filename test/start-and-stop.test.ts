@@ -112,3 +112,18 @@ test.each(['SIGTERM', 'SIGINT'] as const)('a stop goes on to its end whatever %s
   expect(await engine.stop()).toBe(0)
   expect(existsSync(join(home, 'engine.json'))).toBe(false)
 })
+
+test('a stop waits for no WebSocket whose peer does not answer the close', async () => {
+  const engine = await started('silent-peer')
+  const line = connect(Number(new URL(engine.url).port), '127.0.0.1')
+  line.write(
+    'GET /didcomm HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+  )
+  await new Promise(resolve => line.once('data', resolve))
+  const begun = Date.now()
+  expect(await engine.stop()).toBe(0)
+  line.destroy()
+  expect(Date.now() - begun).toBeLessThan(3_000)
+  expect(existsSync(join(engine.options.home, 'engine.json'))).toBe(false)
+})

@@ -103,6 +103,7 @@ export class Node implements Agent {
   private readonly waiters = new Map<string, (answer: Json) => void>()
   private readonly lines = new Map<string, Carrier>()
   private readonly holding = new Set<{ picoId: PicoId; look: () => void }>()
+  private readonly attending = new Set<(fault: PicoError) => void>()
 
   constructor(parts: NodeParts) {
     this.parts = parts
@@ -110,9 +111,12 @@ export class Node implements Agent {
   }
 
   private get opened(): Open {
-    if (this.open_ === undefined)
-      throw new PicoError(CLOSED[this.why] ?? 'engine.stopping', `the engine is ${this.why}`)
+    if (this.open_ === undefined) throw this.closed()
     return this.open_
+  }
+
+  private closed(): PicoError {
+    return new PicoError(CLOSED[this.why] ?? 'engine.stopping', `the engine is ${this.why}`)
   }
 
   get engine(): Engine {
@@ -287,7 +291,16 @@ export class Node implements Agent {
     const open = this.open_
     this.open_ = undefined
     open?.moves.stop()
+    for (const end of this.attending) end(this.closed())
     return open
+  }
+
+  /** What only reads, or waits for a peer when its step is done, has nothing to finish: it ends with the engine. */
+  private whileOpen<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.attending.add(reject)
+      void work.then(resolve, reject).finally(() => this.attending.delete(reject))
+    })
   }
 
   private forgetKeys(vault: Vault): void {
@@ -400,7 +413,7 @@ export class Node implements Agent {
         const early = this.answers.get(key)
         this.answers.delete(key)
         if (early !== undefined) return Promise.resolve(early)
-        return new Promise(resolve => {
+        const answered = new Promise<Json | undefined>(resolve => {
           const cancel = clock.wake(clock.now() + ms, () => {
             this.waiters.delete(key)
             resolve(undefined)
@@ -410,9 +423,10 @@ export class Node implements Agent {
             resolve(answer)
           })
         })
+        return this.whileOpen(answered)
       },
-      until: (picoId, ms, holds) => this.until(engine, picoId, ms, holds),
-      gone: (picoIds, ms) => this.gone(engine, picoIds, ms),
+      until: (picoId, ms, holds) => this.whileOpen(this.until(engine, picoId, ms, holds)),
+      gone: (picoIds, ms) => this.whileOpen(this.gone(engine, picoIds, ms)),
     }
   }
 
@@ -524,7 +538,7 @@ export class Node implements Agent {
   async query(request: QueryRequest): Promise<Json> {
     const { engine } = this.opened
     const picoId = this.channel(request.eci)
-    const answer = await engine.query(picoId, { ...request, outside: true, depth: 0 })
+    const answer = await this.whileOpen(engine.query(picoId, { ...request, outside: true, depth: 0 }))
     if ('error' in answer) throw refusalOf(answer.error as unknown as JsonObject)
     return answer.value
   }
@@ -595,6 +609,8 @@ export class Node implements Agent {
         return this.opened.moves.resume(String(args.move))
       case 'move.abort':
         return this.opened.moves.abort(String(args.move))
+      case 'query':
+        return this.whileOpen(this.opened.owner.verb(name, args))
       default:
         return this.opened.owner.verb(name, args)
     }

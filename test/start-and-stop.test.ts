@@ -46,6 +46,8 @@ test('an engine whose root moved away starts again, with an invitation of its ne
 })
 
 const WAITER = (url: string) => `ruleset test.waiter {
+  meta { shares ask }
+  global { ask = function() { http:get("${url}") } }
   rule wait { select when test wait  http:get("${url}") setting(answer)  fired { ent:got := answer{"status_code"} } } }`
 
 /** Somebody who takes requests and never answers; `asked` counts them. */
@@ -70,10 +72,11 @@ async function waiting(name: string) {
   const file = join(folder, `${name}.krl`)
   writeFileSync(file, WAITER(nobody.url))
   await engine.verb('pico.new', { name: 'slow', rulesets: [pathToFileURL(file).href] })
-  const { eci } = await engine.verb('channel.new', { pico: 'slow', tags: ['t'], events: 'test:*', queries: '' })
+  const { eci } = await engine.verb('channel.new', { pico: 'slow', tags: ['t'], events: 'test:*', queries: '*/*' })
   const event = `${engine.url}/c/${String(eci)}/event-wait/test/wait`
+  const query = `${engine.url}/c/${String(eci)}/query/test.waiter/ask`
   const waits = (count: number) => until('the steps to wait', 5_000, async () => nobody.asked() === count)
-  return { engine, event, waits }
+  return { engine, event, query, waits }
 }
 
 test('a stop tells those whose steps wait for an effect to come again, and takes nobody new', async () => {
@@ -98,6 +101,31 @@ test('a stop tells those whose steps wait for an effect to come again, and takes
   expect(await late).toMatchObject({ code: 'ECONNREFUSED' })
   expect(await stopped).toBe(0)
   expect(Date.now() - begun).toBeLessThan(2_000)
+})
+
+test('a stop tells those who ask and those who wait for a peer', async () => {
+  const [{ engine, query, waits }, peer] = await Promise.all([waiting('asked'), started('gone')])
+  const { url } = await peer.verb('invite', { pico: 'root', version: 'v1', multi: false, approve: false })
+  await peer.kill()
+  const body = (error: { body?: JsonObject }) => error.body
+  const asked = fetch(query)
+  const owners = engine.verb('query', { pico: 'slow', rid: 'test.waiter', name: 'ask', args: {} }).catch(body)
+  const accepted = engine.verb('accept', { pico: 'root', invitation: String(url), wait: true }).catch(body)
+  await waits(2)
+  await until('the invitation to be accepted', 5_000, async () => {
+    const all = await engine.verb<JsonObject[]>('connection.ls', { pico: 'root' })
+    return all.some(({ state }) => state === 'requested')
+  })
+  const stopped = engine.stop()
+  const stopping = { error: expect.objectContaining({ code: 'engine.stopping' }) }
+  const answer = await asked
+  expect([answer.status, await answer.json(), await owners, await accepted]).toEqual([
+    503,
+    stopping,
+    stopping,
+    stopping,
+  ])
+  expect(await stopped).toBe(0)
 })
 
 test.each(['SIGTERM', 'SIGINT'] as const)('a stop goes on to its end whatever %s comes meanwhile', async signal => {

@@ -12,8 +12,13 @@ const map = z.custom<JsonObject>(value => value !== null && typeof value === 'ob
 /** Ten years: what expires later does not expire, and its date may be none. */
 export const LONGEST_S = 315_360_000
 const seconds = z.number().max(LONGEST_S, { error: `at most ${LONGEST_S} seconds (ten years)` })
+/** Peers take no longer one (protocols/message.ts), HTTP no longer Idempotency-Key. */
+export const LONGEST_ID = 255
 /** Empty, it would make one of all that a script sends whose variable is not set. */
-const id = z.string().min(1, { error: 'an id has at least one character' })
+const id = z
+  .string()
+  .min(1, { error: 'an id has at least one character' })
+  .max(LONGEST_ID, { error: `an id has at most ${LONGEST_ID} characters` })
 
 const nothing = z.strictObject({})
 /** Id, DID, unique name or path of names from the root. */
@@ -73,7 +78,7 @@ const schemas = {
   ping: z.strictObject(onConnection),
   'msg.send': z.strictObject({ ...onConnection, text, id: id.exactOptional() }),
   'msg.ls': z.strictObject({ ...onPico, connection: text.exactOptional() }),
-  'didcomm.send': z.strictObject({ ...onConnection, type: text, body: map, thid: text.exactOptional() }),
+  'didcomm.send': z.strictObject({ ...onConnection, type: text, body: map, thid: id.exactOptional() }),
   'thread.ls': z.strictObject({ ...onPico, connection: text.exactOptional() }),
   'move.ticket': z.strictObject({ expires_s: seconds.exactOptional() }),
   'move.run': z.strictObject({ ...onPico, ticket: text }),

@@ -8,7 +8,7 @@ import { PicoError } from './errors.ts'
 import type { Json, JsonObject } from './ports.ts'
 import { terminalQr } from './qr.ts'
 import { anything, recordLines, table, tree } from './tables.ts'
-import { LONGEST_S, type VerbArgs, type VerbName } from './verb-args.ts'
+import { LONGEST_ID, LONGEST_S, type VerbArgs, type VerbName } from './verb-args.ts'
 
 /** Wrong arguments: exit code 2. */
 export class Usage extends Error {}
@@ -187,7 +187,7 @@ export const VERBS: readonly Verb[] = [
       ...eventName(w.at(1)),
       attrs: pairs(w.rest, o.attrs, '--attrs'),
       wait: o.wait !== false,
-      ...optional({ id: id(o.id), eci: text(o.eci) }),
+      ...optional({ id: id(o.id, '--id'), eci: text(o.eci) }),
     }),
     show: answer => {
       const { eid, directives } = answer as { eid: string; directives?: Json[] }
@@ -323,7 +323,7 @@ export const VERBS: readonly Verb[] = [
     about: 'send a basic message',
     example: 'msg send lamp ID "hello"',
     options: [['--id <id>', 'send it at most once under this id']],
-    args: (w, o) => ({ ...onConnection(w), text: w.at(2), ...optional({ id: id(o.id) }) }),
+    args: (w, o) => ({ ...onConnection(w), text: w.at(2), ...optional({ id: id(o.id, '--id') }) }),
   }),
   verb({
     name: 'msg.ls',
@@ -343,7 +343,7 @@ export const VERBS: readonly Verb[] = [
       ...onConnection(w),
       type: w.at(2),
       body: object(w.at(3), 'the body')!,
-      ...optional({ thid: text(o.thid) }),
+      ...optional({ thid: id(o.thid, '--thid') }),
     }),
   }),
   verb({
@@ -508,9 +508,12 @@ function seconds(option: Options[string]): number | undefined {
   return number
 }
 
-function id(option: Options[string]): string | undefined {
-  if (option === '') throw new Usage('--id takes at least one character')
-  return text(option)
+/** What `--id` and `--thid` take. */
+function id(option: Options[string], flag: string): string | undefined {
+  const given = text(option)
+  if (given !== undefined && (given === '' || given.length > LONGEST_ID))
+    throw new Usage(`${flag} takes 1 to ${LONGEST_ID} characters`)
+  return given
 }
 
 /** The tags of a list; one that names none would make a channel that nobody finds again. */

@@ -488,8 +488,12 @@ describe('an event with an id', () => {
     expect((await ask('both')).a).toBe(before + 1)
   })
 
-  test('is not empty', async () => {
+  test('is not empty, and not longer than one over HTTP may be', async () => {
+    expect(await engine.refusal('event', over('x'.repeat(256), 'count'))).toBe('usage')
     expect(await engine.refusal('event', over('', 'count'))).toBe('usage')
+    const sent = { pico: 'lab', connection: 'none', type: 'https://x/1.0/y', body: {} }
+    for (const thid of ['', 'x'.repeat(256)])
+      expect(await engine.refusal('didcomm.send', { ...sent, thid })).toBe('usage')
     expect(await engine.refusal('event', { ...over('', 'count'), eci: undefined } as never)).toBe('usage')
   })
 

@@ -6,8 +6,9 @@ import type { Diagnostic } from '../krl/types.ts'
 import { PicoError } from './errors.ts'
 import { domains } from './modules.ts'
 
-/** A diagnostic with its file; `source` is the line it stands on. */
-export interface Found extends Diagnostic {
+/** A diagnostic with its file, as `ruleset install` gives it too; `source` is the line it stands on. */
+export interface Found extends Omit<Diagnostic, 'hint'> {
+  readonly hint: string | null
   readonly file: string
   readonly source: string
 }
@@ -21,7 +22,7 @@ export async function checkFiles(files: readonly string[]): Promise<Found[]> {
     })
     const lines = text.split(/\r?\n/)
     for (const one of compile(text, { domains }).diagnostics)
-      found.push({ ...one, file, source: lines[one.line - 1] ?? '' })
+      found.push({ ...one, hint: one.hint ?? null, file, source: lines[one.line - 1] ?? '' })
   }
   return found
 }
@@ -30,5 +31,5 @@ export async function checkFiles(files: readonly string[]): Promise<Found[]> {
 export function diagnosticLines(found: Found): string {
   const caret = `${found.source.slice(0, found.column - 1).replace(/[^\t]/g, ' ')}^`
   const head = `${found.file}:${found.line}:${found.column}: ${found.severity} ${found.code}: ${found.message}`
-  return [head, `  ${found.source}`, `  ${caret}`, ...(found.hint === undefined ? [] : [`  ${found.hint}`])].join('\n')
+  return [head, `  ${found.source}`, `  ${caret}`, ...(found.hint === null ? [] : [`  ${found.hint}`])].join('\n')
 }

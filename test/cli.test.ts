@@ -345,14 +345,20 @@ describe('exit codes and streams', () => {
     }
     expect((await cli(['move', 'abort', 'm'])).code).toBe(0)
   })
-  test('1: check --json says how severe each finding is', async () => {
+  test('1: check --json says how severe each finding is, and its hint or null', async () => {
     const bad = join(home, 'bad.krl')
-    writeFileSync(bad, 'ruleset a { global { f = function() { nowhere } } }')
-    const { code, out } = await cli(['check', bad, '--json'])
-    expect([code, JSON.parse(out)]).toEqual([
+    const found = async (text: string) => {
+      writeFileSync(bad, text)
+      const { code, out } = await cli(['check', bad, '--json'])
+      return [code, JSON.parse(out)]
+    }
+    const place = { file: bad, line: 1, column: expect.any(Number), message: expect.any(String), severity: 'error' }
+    expect(await found('ruleset a { global { f = function() { nowhere } } }')).toEqual([
       1,
-      [expect.objectContaining({ code: 'krl.undefined', severity: 'error', line: 1 })],
+      [{ ...place, code: 'krl.undefined', hint: expect.any(String) }],
     ])
+    expect(await found('ruleset a {')).toEqual([1, [{ ...place, code: 'krl.syntax', hint: null }]])
+    expect((await cli(['check', bad])).out).not.toContain('null')
   })
   test('1: standard output that cannot be written', () => {
     const written = (file: string) => {

@@ -13,7 +13,7 @@ import { prettyRecord } from './log.ts'
 import type { Json, JsonObject } from './ports.ts'
 import { readPassphraseFile, readSecret } from './secret.ts'
 import { anything, fault } from './tables.ts'
-import { type Options, Usage, VERBS, type Verb, type Words } from './verbs.ts'
+import { type Options, Usage, VERBS, type Verb, type Words, wholeNumber } from './verbs.ts'
 import { VERSION } from './version.ts'
 
 /** What a run of the command line may touch. */
@@ -155,8 +155,8 @@ function addLogs(add: Add, terminal: Terminal): void {
   }
   add(row, async (words, options, home) => {
     const pico = words.maybe(0)
-    const n = options.n === undefined ? undefined : Number(options.n)
-    if (n !== undefined && (!Number.isInteger(n) || n < 0)) throw new Usage('--n takes a number')
+    const n = options.n === undefined ? undefined : wholeNumber(options.n)
+    if (Number.isNaN(n)) throw new Usage('--n takes a whole number')
     const args = { ...(pico === undefined ? {} : { pico }), ...(n === undefined ? {} : { n }) }
     const line = (record: JsonObject) =>
       terminal.out(`${options.json ? JSON.stringify(record) : prettyRecord(record)}\n`)

@@ -500,10 +500,15 @@ function object(json: Options[string], what: string): JsonObject | undefined {
   throw new Usage(`${what} must be a JSON object`)
 }
 
+/** NaN for what is none, an empty word (a variable of a script that is not set) included. */
+export function wholeNumber(option: Options[string]): number {
+  return /^\d{1,15}$/.test(String(option)) ? Number(option) : Number.NaN
+}
+
 function seconds(option: Options[string]): number | undefined {
   if (option === undefined) return undefined
-  const number = Number(option)
-  if (!Number.isInteger(number) || number < 1 || number > LONGEST_S)
+  const number = wholeNumber(option)
+  if (!(number >= 1 && number <= LONGEST_S))
     throw new Usage(`--expires takes whole seconds, from 1 to ${LONGEST_S} (ten years)`)
   return number
 }

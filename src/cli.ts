@@ -30,7 +30,7 @@ type Run = (words: Words, options: Options, home: string) => Promise<void>
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   const program = makeProgram(terminal)
   try {
-    const words = verbFirst(argv)
+    const words = eciLast(verbFirst(argv))
     nameVerb(program, words)
     await program.parseAsync(words, { from: 'user' })
     return 0
@@ -49,7 +49,15 @@ function verbFirst(argv: readonly string[]): string[] {
     else if (word === '--json' || word.startsWith('--home=')) leading.push(word)
     else break
   }
-  return [...argv.slice(at), ...leading]
+  const words = argv.slice(at)
+  const operands = words.indexOf('--')
+  return words.toSpliced(operands < 0 ? words.length : operands, 0, ...leading)
+}
+
+/** ECIs made before they were kept from it may begin like an option: behind `--` nothing is one. */
+function eciLast(words: string[]): string[] {
+  const at = words[0] === 'channel' && words[1] === 'rm' ? words.findIndex(word => /^-[\w-]{31}$/.test(word)) : -1
+  return at < 0 || words.includes('--') ? words : [...words.toSpliced(at, 1), '--', ...words.slice(at, at + 1)]
 }
 
 /** Options without a verb are no unknown options: what is missing is the verb. */

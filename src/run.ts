@@ -109,9 +109,10 @@ export class Run {
     return uuidOf(cryptoNode.sha256(utf8(text)))
   }
 
-  /** A channel identifier: 192 bits. */
+  /** A channel identifier: 192 bits. Drawn again when it would look like an option where it is typed. */
   eci(): string {
-    return base64url(this.draw('eci').subarray(0, 24))
+    const eci = base64url(this.draw('eci').subarray(0, 24))
+    return eci.startsWith('-') ? this.eci() : eci
   }
 
   picoId(): string {

@@ -18,6 +18,8 @@ import { type FakeAgent, fakeAgent } from './fake-agent.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'picomesh-cli-'))
 const empty = mkdtempSync(join(tmpdir(), 'picomesh-none-'))
+/** As one was made in 64, before `Run.eci` drew again. */
+const DASHED = '-n7cAq0TgV4mXJb_Y2-pWkRzE1sLuo9d'
 const krl = join(home, 'a ruleset.krl')
 let agent: FakeAgent
 let admin: AdminListener
@@ -60,7 +62,7 @@ async function cli(argv: string[], input = '', env: NodeJS.ProcessEnv = { PICOME
 
 /** The verb and arguments that a command line becomes. */
 async function asked(...argv: string[]) {
-  const { code, err } = await cli([...argv, '--json'])
+  const { code, err } = await cli(['--json', ...argv])
   expect([code, err]).toEqual([0, ''])
   return agent.asked.verbs.at(-1)!
 }
@@ -86,6 +88,9 @@ describe('every verb', () => {
       { pico: 'p', tags: ['a', 'b'], events: 'd:t', queries: 'r/*' },
     ],
     [['channel', 'rm', 'p', 'e'], 'channel.rm', { pico: 'p', eci: 'e' }],
+    [['channel', 'rm', 'p', DASHED], 'channel.rm', { pico: 'p', eci: DASHED }],
+    [['channel', 'rm', 'p', '--home', home, '--', `-${DASHED}`], 'channel.rm', { pico: 'p', eci: `-${DASHED}` }],
+    [['query', 'p', 'r/f', '--eci', DASHED], 'query', { pico: 'p', rid: 'r', name: 'f', args: {}, eci: DASHED }],
     [['ruleset', 'ls', 'p'], 'ruleset.ls', { pico: 'p' }],
     [
       ['ruleset', 'install', 'p', 'https://x/a.krl', '--config', '{"a":1}'],

@@ -341,6 +341,17 @@ class Listening {
   }
 }
 
+test('an ECI does not begin like an option', () => {
+  const labels: string[] = []
+  // 0xf8 begins a text of base64url with `-`, 0x00 with `A`.
+  const draw = (label: string) => {
+    labels.push(label)
+    return new Uint8Array(32).fill(labels.length < 3 ? 0xf8 : 0)
+  }
+  const run = new Run({ get: () => undefined, list: () => [] }, { now: 0, seed: new Uint8Array(32), draw } as never)
+  expect([run.eci(), labels]).toEqual(['A'.repeat(32), ['eci/0', 'eci/1', 'eci/2']])
+})
+
 describe('the alarm of a pico', () => {
   test('is kept without looking at all timers, until the earliest goes', () => {
     let looked = 0

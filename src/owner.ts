@@ -197,14 +197,16 @@ export class Owner {
     }
   }
 
-  async tree(self: Self): Promise<JsonObject> {
+  /** `above`: whom the way led over. What moved in may claim to be an ancestor of its own. */
+  async tree(self: Self, above: readonly PicoId[] = []): Promise<JsonObject> {
     const kin = await this.engine.read(self.picoId, children)
+    const way = [...above, self.picoId]
     const below: Json[] = []
-    for (const child of kin) below.push(await this.branch(child))
+    for (const child of kin) if (!way.includes(child.picoId)) below.push(await this.branch(child, way))
     return { ...(await this.record(self)), children: below }
   }
 
-  private async branch(child: Child): Promise<JsonObject> {
+  private async branch(child: Child, above: readonly PicoId[]): Promise<JsonObject> {
     const here = this.engine.registered(child.picoId) !== undefined && child.movedTo === undefined
     if (!here)
       return {
@@ -215,7 +217,7 @@ export class Owner {
         rulesets: [],
         ...(child.movedTo === undefined ? {} : { movedTo: child.movedTo }),
       }
-    return this.tree(await this.self(child.picoId))
+    return this.tree(await this.self(child.picoId), above)
   }
 
   // ---- commands ------------------------------------------------------------------------------------------------
@@ -617,12 +619,16 @@ function livingIn(branch: JsonObject): string[] {
   return [...here, ...(branch.children as JsonObject[]).flatMap(livingIn)]
 }
 
-async function subtree(owner: Owner, picoId: PicoId): Promise<PicoId[]> {
+async function subtree(owner: Owner, picoId: PicoId, above: readonly PicoId[] = []): Promise<PicoId[]> {
+  const way = [...above, picoId]
   const kin = await owner.engine.read(picoId, children)
   const here = kin.filter(
     ({ picoId: child, movedTo }) =>
-      movedTo === undefined && owner.engine.registered(child) !== undefined && owner.lives(child),
+      movedTo === undefined &&
+      !way.includes(child) &&
+      owner.engine.registered(child) !== undefined &&
+      owner.lives(child),
   )
-  const below = await Promise.all(here.map(child => subtree(owner, child.picoId)))
+  const below = await Promise.all(here.map(child => subtree(owner, child.picoId, way)))
   return [picoId, ...below.flat()]
 }

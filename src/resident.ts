@@ -25,7 +25,7 @@ export const OWN = {
   bind: 'bind',
   /** leaf sender: who has ids under `seen/<sender>`. */
   senders: 'senders',
-  /** leaf sender: ms; ids older than this were forgotten for their number. */
+  /** leaf sender: ms; of ids older than this some were forgotten. */
   horizon: 'horizon',
 } as const
 

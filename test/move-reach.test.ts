@@ -174,3 +174,24 @@ test('who comes back to a tombstone has the DID of who left', async () => {
   expect('message' in answer && answer.message?.body.comment).toMatch(/another DID/)
   expect(await move(liar, c, pico)).toMatchObject({ state: 'active' })
 })
+
+test('picos that claim to be the parents of each other are listed, and end', async () => {
+  const { c } = await two()
+  const [x, y] = [await verb(c, 'pico.new', { name: 'x' }), await verb(c, 'pico.new', { name: 'y' })]
+  for (const [one, other] of [
+    [x, y],
+    [y, x],
+  ] as const) {
+    const entry = {
+      picoId: other.picoId,
+      name: other.name,
+      did: other.did,
+      eci: 'e',
+      parentEci: 'p',
+      n: 1,
+    } as JsonObject
+    await forge(c, String(one.picoId), [{ group: GROUP.child, leaf: String(other.picoId), value: entry }])
+  }
+  const tree = JSON.stringify(await verb(c, 'pico.tree', {}))
+  expect(tree.match(/"name":"[xy]"/g)).toHaveLength(4)
+})

@@ -868,9 +868,10 @@ const innerQuery = (effect: Extract<Effect, { kind: 'query' }>): Query => ({
   ...(effect.budget === undefined ? {} : { budget: effect.budget }),
 })
 
-/** An answer that refuses its sender (not one where a rule failed: that was taken). */
+/** An answer that refuses its sender. One with an eid was taken: if a rule failed at it, that is its pico's business. */
 function refusal(answer: Json): Delivery | undefined {
-  const error = answer !== null && typeof answer === 'object' && !Array.isArray(answer) ? answer.error : undefined
+  const said = answer !== null && typeof answer === 'object' && !Array.isArray(answer) ? answer : {}
+  const error = said.eid === undefined ? said.error : undefined
   const code = error !== null && typeof error === 'object' && !Array.isArray(error) ? error.code : undefined
   if (typeof code !== 'string' || !isErrorCode(code)) return undefined
   const { fault, retry } = errorRow(code)

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Json, JsonObject } from '../src/ports.ts'
-import { LabEngine, logged, unserve } from './lab.ts'
+import { LabEngine, logged, unserve, until } from './lab.ts'
 
 const MODULE = `ruleset host.module {
   meta { provides say, twice, quiet }
@@ -130,6 +130,26 @@ describe('schedule … at', () => {
 
 test('raise takes a map of attributes and nothing else', async () => {
   expect(await fault('raises')).toMatchObject({ code: 'ruleset.failed', rule: 'raises' })
+})
+
+test('an event that a rule of its receiver fails at was taken, whatever the rule failed at', async () => {
+  await engine.pico(
+    'receiver',
+    `ruleset host.receiver {
+      rule fails { select when t sent connection:ping("none") } }`,
+  )
+  const { eci } = await engine.verb('channel.new', { pico: 'receiver', tags: ['x'], events: 't:*', queries: '' })
+  await engine.pico(
+    'sender',
+    `ruleset host.sender {
+      rule sends { select when t send event:send({"eci": event:attrs{"eci"}, "domain": "t", "type": "sent"}) } }`,
+  )
+  await engine.event('sender', 't', 'send', { eci })
+  await until('the fault', async () => JSON.stringify(await logged(engine, 'receiver')).includes('connection.unknown'))
+  const { picoId } = await engine.verb('pico.show', { pico: 'sender' })
+  const waiting = () => engine.node.engine.read(picoId, view => view.list('outbox').length)
+  await until('the letter to have left', async () => (await waiting()) === 0)
+  expect(await engine.verb('dead.ls', { pico: 'sender' })).toEqual([])
 })
 
 describe('a module', () => {

@@ -5,8 +5,8 @@ import type { Alarms } from './alarms.ts'
 import type { CommitQueue } from './commit.ts'
 import type { Dispatch } from './dispatch.ts'
 import { asPicoError, PicoError } from './errors.ts'
-import type { Bind, Clock, Json, JsonObject, PicoId, RecordChange, Store, Write } from './ports.ts'
-import { type PicoStatus, type Registered, Registry } from './registry.ts'
+import type { Clock, Json, JsonObject, PicoId, RecordChange, Store, Write } from './ports.ts'
+import type { PicoStatus, Registered, Registry } from './registry.ts'
 import { type Head, type InboxRecord, type Job, OWN, type Resident } from './resident.ts'
 import { after, endOf, idBytes, keysKey, PREFIX, pendingKey, picoStart, recordKey, registryKey } from './stores/keys.ts'
 
@@ -22,7 +22,7 @@ export interface CarriedRecord {
 export interface CustodyWorld {
   readonly clock: Clock
   readonly commit: CommitQueue
-  readonly registry: Directory
+  readonly registry: Registry
   readonly alarms: Alarms
   readonly dispatch: Dispatch
   readonly store: Store
@@ -33,28 +33,6 @@ export interface CustodyWorld {
   keep(resident: Resident, waiting: Job, group: string): void
   tell(event: { picoId: PicoId; status: PicoStatus | 'gone' }): void
   fault(fault: PicoError): void
-}
-
-/** The registry as picos may change it: what leads to one pico no other takes over or takes away. Of a pico that moved
- *  in, every record is the word of the engine it came from. */
-export class Directory extends Registry {
-  override bindWrites(binds: readonly Bind[], picoId: PicoId): Write[] {
-    return super.bindWrites(this.allowed(binds, picoId), picoId)
-  }
-
-  override bindsDone(binds: readonly Bind[], picoId: PicoId): void {
-    super.bindsDone(this.allowed(binds, picoId), picoId)
-  }
-
-  /** Does this name lead to another pico of this engine? */
-  leadsElsewhere(key: string, picoId: PicoId): boolean {
-    const there = this.lookup(key)
-    return there !== undefined && there !== picoId && this.get(there) !== undefined
-  }
-
-  private allowed(binds: readonly Bind[], picoId: PicoId): Bind[] {
-    return binds.filter(({ key }) => !this.leadsElsewhere(key, picoId))
-  }
 }
 
 /** How long a freeze waits for letters on their way, ms, and how often it looks. */

@@ -5,7 +5,7 @@ import type { CompiledRuleset } from '../krl/types.ts'
 import type { Vault } from '../wallet/vault.ts'
 import { Alarms } from './alarms.ts'
 import { CommitQueue } from './commit.ts'
-import { Custody, Directory } from './custody.ts'
+import { Custody } from './custody.ts'
 import { type Backoff, Dispatch, type Leaving } from './dispatch.ts'
 import { asPicoError, errorRow, isErrorCode, PicoError } from './errors.ts'
 import { Mailbox } from './mailbox.ts'
@@ -35,7 +35,7 @@ import {
   Need,
 } from './ports.ts'
 import { PicoRecords } from './records.ts'
-import type { Registered } from './registry.ts'
+import { type Registered, Registry } from './registry.ts'
 import { type Head, type InboxRecord, type Job, job, OWN, Resident, type Settled } from './resident.ts'
 import { DEAD_EVERY, type Purge, purge, purgeDue, thinDead } from './seen.ts'
 import { type Committed, type Rejected, Steps, type StepsWorld } from './steps.ts'
@@ -131,7 +131,7 @@ export class Engine {
   private readonly clock: Clock
   private readonly store: Store
   private readonly pause: () => Promise<void>
-  private readonly registry: Directory
+  private readonly registry: Registry
   private readonly commit: CommitQueue
   private readonly mailbox: Mailbox<Resident>
   private readonly steps: Steps
@@ -163,7 +163,7 @@ export class Engine {
     this.limits = { ...standardLimits, ...options.limits }
     this.clock = clock
     this.store = store
-    this.registry = new Directory(store, vault)
+    this.registry = new Registry(store, vault)
     this.commit = new CommitQueue(store, clock, fault => this.dropAll(fault))
     this.alarms = new Alarms(clock, (picoId, found) => this.ring(picoId, found))
     this.marks = new Marks(options.mark ?? NO_MARK, name => vault.engine.storeName(name))

@@ -134,15 +134,27 @@ export class Registry {
     return found
   }
 
+  /** Does this name lead to another pico of this engine? */
+  leadsElsewhere(key: string, picoId: PicoId): boolean {
+    const there = this.lookup(key)
+    return there !== undefined && there !== picoId && this.get(there) !== undefined
+  }
+
+  // What leads to one pico no other takes over or takes away: of a pico that moved in, every record is the word of the
+  // engine it came from.
+  private allowed(binds: readonly Bind[], picoId: PicoId): readonly Bind[] {
+    return binds.filter(({ key }) => !this.leadsElsewhere(key, picoId))
+  }
+
   bindWrites(binds: readonly Bind[], picoId: PicoId): Write[] {
-    return binds.map(({ key, bound }) => {
+    return this.allowed(binds, picoId).map(({ key, bound }) => {
       const at = directoryKey(this.vault.engine.storeName(key))
       return { key: at, value: bound ? this.seal(at, picoId) : undefined }
     })
   }
 
   bindsDone(binds: readonly Bind[], picoId: PicoId): void {
-    for (const { key, bound } of binds) remember(this.directory, key, bound ? picoId : undefined)
+    for (const { key, bound } of this.allowed(binds, picoId)) remember(this.directory, key, bound ? picoId : undefined)
   }
 
   // ---- the engine's named records, and the index of picos with something pending ------------------------------

@@ -121,7 +121,7 @@ export function readV1(outer: JsonMembers, head: JsonMembers): EnvelopeV1 | Faul
   }
   const entries: Entry[] = []
   for (const one of list) {
-    const entry = isForeign(one) ? undefined : readEntry(one, authenticated)
+    const entry = readEntry(one, authenticated)
     if (isFault(entry)) return entry
     if (entry !== undefined) entries.push(entry)
   }
@@ -145,10 +145,12 @@ export function readV1(outer: JsonMembers, head: JsonMembers): EnvelopeV1 | Faul
   }
 }
 
-function readEntry(one: JsonValue, authenticated: boolean): Entry | Fault {
+// Undefined: a key of somebody else, named in a way that is not read here, which does not concern the others.
+function readEntry(one: JsonValue, authenticated: boolean): Entry | Fault | undefined {
   const header = isMembers(one) ? one.header : undefined
   if (!isMembers(one) || !isMembers(header)) return fault('envelope.header', 'not a recipient', 'recipients')
   const verkey = verkeyOf(header.kid)
+  if (verkey === undefined && typeof header.kid === 'string') return undefined
   const encryptedKey = decode(one.encrypted_key)
   if (verkey === undefined || encryptedKey === undefined) {
     return fault('envelope.header', 'kid or encrypted_key is missing or wrong', 'recipients')
@@ -164,12 +166,6 @@ function readEntry(one: JsonValue, authenticated: boolean): Entry | Fault {
     return fault('envelope.header', 'Authcrypt without sender or iv', 'recipients')
   }
   return { verkey, encryptedKey, proof: { sender, iv } }
-}
-
-// A key of somebody else, named in a way that is not read here, does not concern the others.
-function isForeign(one: JsonValue): boolean {
-  const kid = isMembers(one) && isMembers(one.header) ? one.header.kid : undefined
-  return typeof kid === 'string' && verkeyOf(kid) === undefined
 }
 
 // base58 or did:key, with or without fragment; the normal form is base58 of 32 bytes.

@@ -71,7 +71,7 @@ export const readThread = (view: View, threadId: string) =>
 function storeThread(run: Run, before: Thread | undefined, moved: Moved, protocol: Protocol): void {
   const { thread } = moved
   const leaf = idKey(thread.threadId)
-  if (before?.expiresAt !== undefined) clearTimer(run, before.expiresAt, 'thread', leaf)
+  if (before) stopWaiting(run, before)
   if (moved.final && protocol.retain !== true) {
     if (before) run.records.put(GROUP.thread, leaf, undefined)
     return
@@ -314,10 +314,13 @@ export function regrant(run: Run, invitationId: string, policy: JsonObject): voi
 export function abandon(run: Run, threadId: string): void {
   const thread = readThread(run.records, threadId)
   if (thread === undefined) return
-  const leaf = idKey(threadId)
-  const { expiresAt, ...rest } = thread
-  if (expiresAt !== undefined) clearTimer(run, expiresAt, 'thread', leaf)
-  run.records.put(GROUP.thread, leaf, { ...rest, state: 'abandoned' } as unknown as Json)
+  const { expiresAt: _, ...rest } = thread
+  stopWaiting(run, thread)
+  run.records.put(GROUP.thread, idKey(threadId), { ...rest, state: 'abandoned' } as unknown as Json)
+}
+
+function stopWaiting(run: Run, { threadId, expiresAt }: Thread): void {
+  if (expiresAt !== undefined) clearTimer(run, expiresAt, 'thread', idKey(threadId))
 }
 
 /** A thread's time is up. */
@@ -358,7 +361,7 @@ function tellOf(run: Run, message: Message): void {
   const thread = readThread(run.records, threadId)
   const isWarning = message.version === 'v2' && reportedCode(message.body).startsWith('w.')
   if (thread === undefined || isWarning || byName(thread.protocol)?.retain === true) return
-  if (thread.expiresAt !== undefined) clearTimer(run, thread.expiresAt, 'thread', idKey(threadId))
+  stopWaiting(run, thread)
   run.records.put(GROUP.thread, idKey(threadId), undefined)
 }
 

@@ -40,8 +40,8 @@ function bodyHash({ domain, name, attrs, query }: SentEvent): string {
   return jcsHash(query === undefined ? [domain, name, body] : [domain, name, body, query.rid, query.name])
 }
 
-/** Throws a refusal, and to one who waits RuleFailed too, for an event that was taken (it has an eid). Without waiting, durable is all that is promised: what
- *  became of the event is the pico's business. */
+/** Throws a refusal, and to one who waits RuleFailed too, for an event that was taken (it has an eid). Without waiting,
+ *  durable is all that is promised: what became of the event is the pico's business. */
 export function toldOf(answer: Json, eid: string, waited: boolean): EventResult {
   const { eid: given, error, directives, replayed, value } = answer as JsonObject
   if (error !== undefined && given === undefined) throw refusalOf(error as JsonObject)

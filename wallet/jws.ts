@@ -65,7 +65,8 @@ export function signFlattened(sign: Sign, kid: string, header: JsonMembers, payl
 // ---- reading -----------------------------------------------------------------------------------------------
 
 /** Compact text, or the object of the general or flattened form. `detached` is the payload's base64url when it stands
- *  elsewhere (signed attachments: keys that their headers point to are ignored). Fault `jws.malformed`, `jws.header`, `jws.unsupported_algorithm` or `jws.crit`. */
+ *  elsewhere (signed attachments: keys that their headers point to are ignored). Fault `jws.malformed`, `jws.header`,
+ *  `jws.unsupported_algorithm` or `jws.crit`. */
 export function readJws(source: JsonValue, detached?: string): Jws | Fault {
   const parts = typeof source === 'string' ? compactParts(source) : source
   if (!isMembers(parts)) return fault('jws.malformed', 'not a JWS')

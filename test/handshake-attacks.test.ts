@@ -139,22 +139,13 @@ describe('what the owner removed', () => {
 
   test('is not established again by a response to another key of ours', async () => {
     await fresh()
-    const services = [
-      { id: '#inline', type: 'did-communication', recipientKeys: [mallory.did], serviceEndpoint: 'http://127.0.0.1:9' },
-    ]
-    const theirs = {
-      '@type': 'https://didcomm.org/out-of-band/1.1/invitation',
-      '@id': `theirs-${count}`,
-      handshake_protocols: [EXCHANGE],
-      services,
-    }
-    const { connectionId } = await engine.verb('accept', { pico, invitation: JSON.stringify(theirs), wait: false })
+    const [{ connectionId }, invitationId] = await pending()
     const { threadId, myDid } = await record('conn', connectionId)
     const key = fromBase58((await record('did', myDid)).verkey) as Uint8Array
     const response = (id: string) => ({
       '@type': `${EXCHANGE}/response`,
       '@id': id,
-      '~thread': { thid: threadId, pthid: theirs['@id'] },
+      '~thread': { thid: threadId, pthid: invitationId },
       did: mallory.did,
       'did_rotate~attach': signed(mallory, mallory.did),
     })
@@ -165,6 +156,32 @@ describe('what the owner removed', () => {
     await sent(mallory, response('second'), open.key)
     expect([await states(), await reason()]).toEqual([['invited'], 'message.stranger'])
   })
+
+  test('does not come back as failed when the time of its handshake is up', async () => {
+    await fresh()
+    const timers = await size('timer')
+    const [{ connectionId }] = await pending()
+    expect(await size('timer')).toBe(timers + 1)
+    await engine.verb('connection.rm', { pico, connection: connectionId })
+    expect([await size('timer'), await states()]).toEqual([timers, []])
+  })
+
+  /** A request of ours that nobody answers. */
+  async function pending() {
+    const services = [
+      { id: '#inline', type: 'did-communication', recipientKeys: [mallory.did], serviceEndpoint: 'http://127.0.0.1:9' },
+    ]
+    const theirs = {
+      '@type': 'https://didcomm.org/out-of-band/1.1/invitation',
+      '@id': `theirs-${count}`,
+      handshake_protocols: [EXCHANGE],
+      services,
+    }
+    return [
+      await engine.verb('accept', { pico, invitation: JSON.stringify(theirs), wait: false }),
+      theirs['@id'],
+    ] as const
+  }
 
   test('is not established again on v2', async () => {
     await fresh()

@@ -14,7 +14,7 @@ import { socketPath, writeEngineFile } from '../src/home.ts'
 import type { Json } from '../src/ports.ts'
 import { VERBS } from '../src/verbs.ts'
 import { VERSION } from '../src/version.ts'
-import { type FakeAgent, fakeAgent } from './fake-agent.ts'
+import { type FakeAgent, fakeAgent, whoever } from './fake-agent.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'picomesh-cli-'))
 const empty = mkdtempSync(join(tmpdir(), 'picomesh-none-'))
@@ -25,7 +25,7 @@ let agent: FakeAgent
 let admin: AdminListener
 
 beforeAll(async () => {
-  const forward = new Proxy({} as FakeAgent, { get: (_, name) => agent[name as keyof FakeAgent] })
+  const forward = whoever(() => agent)
   const socket = await socketPath(home)
   admin = await listenAdmin({ agent: forward, port: 0, ui: home, socket })
   await writeEngineFile(home, {

@@ -4,6 +4,10 @@
 import type { Agent, EventRequest, QueryRequest, Received } from '../src/agent.ts'
 import { PicoError } from '../src/errors.ts'
 import type { Json, JsonObject } from '../src/ports.ts'
+import { listenPublic } from '../src/transports/http.ts'
+import type { Limits } from '../src/transports/limits.ts'
+import type { Listener } from '../src/transports/listen.ts'
+import { acceptWebSockets } from '../src/transports/ws.ts'
 
 export interface FakeAgent extends Agent {
   readonly asked: {
@@ -24,6 +28,22 @@ export interface FakeAgent extends Agent {
   }
   push(event: JsonObject): void
   watchers(): number
+}
+
+/** Whoever `agent` gives at the moment: a listener outlives the agents of single tests. */
+export const whoever = (agent: () => FakeAgent): FakeAgent =>
+  new Proxy({} as FakeAgent, { get: (_, name) => agent()[name as keyof FakeAgent] })
+
+/** The public listener with its WebSockets. */
+export async function listening(agent: () => FakeAgent, limits: Limits): Promise<Listener> {
+  const forward = whoever(agent)
+  const listener = await listenPublic({ agent: forward, host: '127.0.0.1', port: 0, limits })
+  const stop = acceptWebSockets(listener, forward, limits)
+  const close = (grace_ms: number) => {
+    stop()
+    return listener.close(grace_ms)
+  }
+  return { ...listener, close }
 }
 
 export function fakeAgent(): FakeAgent {

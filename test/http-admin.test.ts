@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { type AdminListener, listenAdmin } from '../src/admin.ts'
 import { errors, PicoError } from '../src/errors.ts'
-import { type FakeAgent, fakeAgent } from './fake-agent.ts'
+import { type FakeAgent, fakeAgent, whoever } from './fake-agent.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'picomesh-admin-'))
 const socket = join(folder, 'engine.sock')
@@ -17,7 +17,7 @@ let admin: AdminListener
 
 beforeAll(async () => {
   writeFileSync(join(folder, 'index.html'), '<p>console</p>')
-  const forward = new Proxy({} as FakeAgent, { get: (_, name) => agent[name as keyof FakeAgent] })
+  const forward = whoever(() => agent)
   admin = await listenAdmin({ agent: forward, port: 0, ui: folder, socket })
 })
 afterAll(async () => {

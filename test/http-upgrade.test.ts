@@ -12,20 +12,17 @@ import { listenPublic } from '../src/transports/http.ts'
 import { STANDARD_LIMITS } from '../src/transports/limits.ts'
 import { type Listener, listen } from '../src/transports/listen.ts'
 import { acceptWebSockets } from '../src/transports/ws.ts'
-import { type FakeAgent, fakeAgent } from './fake-agent.ts'
+import { type FakeAgent, fakeAgent, listening, whoever } from './fake-agent.ts'
 
 let agent: FakeAgent
 let listener: Listener
-let stop: () => void
-const forward = new Proxy({} as FakeAgent, { get: (_, name) => agent[name as keyof FakeAgent] })
+const forward = whoever(() => agent)
 const limits = { ...STANDARD_LIMITS, envelope_bytes: 100_000, header_bytes: 4_000 }
 
 beforeAll(async () => {
-  listener = await listenPublic({ agent: forward, host: '127.0.0.1', port: 0, limits })
-  stop = acceptWebSockets(listener, forward, limits)
+  listener = await listening(() => agent, limits)
 })
 afterAll(async () => {
-  stop()
   await listener.close(0)
 })
 beforeEach(() => {

@@ -3,24 +3,18 @@
 import { once } from 'node:events'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import { WebSocket } from 'ws'
-import { listenPublic } from '../src/transports/http.ts'
 import { STANDARD_LIMITS } from '../src/transports/limits.ts'
 import type { Listener } from '../src/transports/listen.ts'
-import { acceptWebSockets } from '../src/transports/ws.ts'
-import { type FakeAgent, fakeAgent } from './fake-agent.ts'
+import { type FakeAgent, fakeAgent, listening } from './fake-agent.ts'
 
 let agent: FakeAgent
 let listener: Listener
-let stop: () => void
 const limits = { ...STANDARD_LIMITS, envelope_bytes: 1000, refused_per_second: 3 }
 
 beforeAll(async () => {
-  const forward = new Proxy({} as FakeAgent, { get: (_, name) => agent[name as keyof FakeAgent] })
-  listener = await listenPublic({ agent: forward, host: '127.0.0.1', port: 0, limits })
-  stop = acceptWebSockets(listener, forward, limits)
+  listener = await listening(() => agent, limits)
 })
 afterAll(async () => {
-  stop()
   await listener.close(0)
 })
 beforeEach(() => {

@@ -9,14 +9,14 @@ import { PicoError } from '../src/errors.ts'
 import { listenPublic } from '../src/transports/http.ts'
 import { STANDARD_LIMITS, withinDepth } from '../src/transports/limits.ts'
 import type { Listener } from '../src/transports/listen.ts'
-import { type FakeAgent, fakeAgent } from './fake-agent.ts'
+import { type FakeAgent, fakeAgent, whoever } from './fake-agent.ts'
 
 const V1 = 'application/ssi-agent-wire'
 let agent: FakeAgent
 let listener: Listener
 
 beforeAll(async () => {
-  const forward: FakeAgent = new Proxy({} as FakeAgent, { get: (_, name) => agent[name as keyof FakeAgent] })
+  const forward: FakeAgent = whoever(() => agent)
   listener = await listenPublic({
     agent: forward,
     host: '127.0.0.1',

@@ -4,8 +4,8 @@
 
 import type { Json, JsonObject } from './ports.ts'
 
-const NODES = 100
-const CHARACTERS = 4_000
+/** What is kept whole: a value of so many nodes, with so many characters in it. */
+export const WHOLE = { nodes: 100, characters: 4_000 } as const
 /** Of one text, when all do not fit: a long DID in every message of a peer is no reason to shorten. */
 const TEXT = 200
 
@@ -15,31 +15,15 @@ export function cut(text: string, length: number): string {
   return text.length <= length ? text : (JSON.parse(JSON.stringify(`${text.slice(0, length)}…`)) as string)
 }
 
-/** The map itself when it is small; otherwise its first entries, and in place of the others how many they are. */
+/** A map that is too large, by its first entries, and in place of the others how many they are. */
 export function brief(map: JsonObject): JsonObject {
-  return fits(map, room()) ? map : (JSON.parse(JSON.stringify(shortened(map, room()))) as JsonObject)
+  return JSON.parse(JSON.stringify(shortened(map, { ...WHOLE }))) as JsonObject
 }
 
 /** What a walk over a value may still take. */
 interface Room {
   nodes: number
   characters: number
-}
-
-const room = (): Room => ({ nodes: NODES, characters: CHARACTERS })
-
-function fits(value: Json, left: Room): boolean {
-  if (--left.nodes < 0) return false
-  if (typeof value === 'string') return fitsText(value, left)
-  if (value === null || typeof value !== 'object') return true
-  if (Array.isArray(value)) return value.length <= left.nodes && value.every(item => fits(item, left))
-  for (const key in value) if (!fitsText(key, left) || !fits(value[key] as Json, left)) return false
-  return true
-}
-
-function fitsText(text: string, left: Room): boolean {
-  left.characters -= text.length
-  return left.characters >= 0
 }
 
 function shortened(value: Json, left: Room): Json {

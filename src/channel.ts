@@ -2,10 +2,9 @@
 // Channels: capability URLs with a policy, for what speaks no DIDComm. The directory holds a keyed hash of the ECI.
 
 import { RulesetFault } from '../krl/types.ts'
-import { type Channel, GROUP, ordinal, readChannel } from './pico.ts'
+import { type Channel, GROUP, ordinal, type Run, readChannel } from './pico.ts'
 import { cleanTags, readPolicy } from './policy.ts'
 import type { Json } from './ports.ts'
-import type { Run } from './run.ts'
 
 /** Makes a channel, or writes `before` anew under its ECI. Throws RulesetFault for bad tags or policies. */
 export function openChannel(run: Run, tags: Json, events: Json, queries: Json, before?: Channel): Channel {

@@ -6,11 +6,10 @@ import { closeChannel, openChannel } from './channel.ts'
 import * as connections from './connection.ts'
 import { beginDeletion, deleteChild, isParent, newChild, rename } from './family.ts'
 import { install, loadRuleset, usersOf } from './modules.ts'
-import { GROUP, readRuleset, readSelf } from './pico.ts'
+import { GROUP, type Run, readRuleset, readSelf } from './pico.ts'
 import { parsePolicy } from './policy.ts'
 import type { Birth, Json, JsonObject, Letter, LoadedRuleset } from './ports.ts'
 import { relocate } from './relocation.ts'
-import type { Run } from './run.ts'
 
 const NAME_LENGTH = 200
 

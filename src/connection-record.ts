@@ -15,10 +15,9 @@ import {
   serviceOf,
   verkeysOf,
 } from './identity.ts'
-import { GROUP, ordinal, type Policy, readSelf } from './pico.ts'
+import { GROUP, ordinal, type Policy, type Run, readConnection, readSelf } from './pico.ts'
 import { DENY_ALL, parsePolicy } from './policy.ts'
 import type { Json, JsonObject, View } from './ports.ts'
-import type { Run } from './run.ts'
 
 export type ConnectionState = 'invited' | 'requested' | 'responded' | 'established' | 'closed' | 'failed'
 
@@ -52,8 +51,6 @@ export interface Connection {
   readonly told: number
 }
 
-export const readConnection = (view: View, connectionId: string) =>
-  view.get(GROUP.connection, connectionId) as unknown as Connection | undefined
 export const allConnections = (view: View): Connection[] =>
   view
     .list(GROUP.connection)

@@ -8,21 +8,12 @@ import { type Message, parseType } from '../protocols/message.ts'
 import { isProblem } from '../protocols/problem.ts'
 import { base64, hex, utf8 } from '../wallet/bytes.ts'
 import { shortForm } from '../wallet/keys.ts'
-import {
-  allConnections,
-  applyRelation,
-  type Connection,
-  policies,
-  readConnection,
-  view,
-  writeConnection,
-} from './connection-record.ts'
+import { allConnections, applyRelation, type Connection, policies, view, writeConnection } from './connection-record.ts'
 import { abandon, begin, command, post, readThread, regrant } from './didcomm.ts'
 import { ownDid, receiveAs } from './identity.ts'
-import { GROUP } from './pico.ts'
+import { GROUP, type Run, readConnection } from './pico.ts'
 import { parsePolicy } from './policy.ts'
 import type { Json, JsonObject, Letter, Stimulus, View } from './ports.ts'
-import type { Run } from './run.ts'
 
 export { peersMail, receive, timeout } from './didcomm.ts'
 

@@ -33,7 +33,7 @@ import { readDidDocument } from '../wallet/did-document.ts'
 import { keyBytesOf, nakedToDidKey } from '../wallet/did-key.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
-import { applyRelation, type Connection, facts, readConnection, writeConnection } from './connection-record.ts'
+import { applyRelation, type Connection, facts, writeConnection } from './connection-record.ts'
 import {
   drawDid,
   forgetDid,
@@ -47,11 +47,9 @@ import {
   sign,
   verify,
 } from './identity.ts'
-import { GROUP, readSelf, rulesets, writeSelf } from './pico.ts'
+import { code, GROUP, LIMIT, type Run, readConnection, readSelf, rulesets, salientRules, writeSelf } from './pico.ts'
 import { allows, isTold } from './policy.ts'
 import type { Json, JsonObject, OpenedMessage, View } from './ports.ts'
-import { code, LIMIT, type Run } from './run.ts'
-import { salientRules } from './salience.ts'
 import { clearTimer, setTimer } from './schedule.ts'
 
 const MESSAGES_KEPT = 1_000

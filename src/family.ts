@@ -6,16 +6,43 @@ import { RulesetFault } from '../krl/types.ts'
 import { didKey } from '../wallet/did-key.ts'
 import { drawKey } from '../wallet/keyring.ts'
 import { dropChannel, putChannel } from './channel.ts'
-import { born, type Child, children, GROUP, ordinal, readChannel, readChild, readSelf, writeSelf } from './pico.ts'
+import {
+  type Child,
+  children,
+  GROUP,
+  ordinal,
+  type Run,
+  readChannel,
+  readChild,
+  readSelf,
+  type Self,
+  writeSelf,
+} from './pico.ts'
 import { ALLOW_ALL_EVENTS, ALLOW_ALL_QUERIES } from './policy.ts'
 import type { Birth, Json, JsonObject, View } from './ports.ts'
-import type { Run } from './run.ts'
 
 /** Rulesets that every pico has; their code is the engine's own, so the hash names it and no bytes. */
 export const BUILTINS = ['io.picolabs.wrangler', 'io.picolabs.subscription'] as const
 export const builtinHash = (rid: string) => `builtin:${rid}`
 
 const family = { eventPolicy: ALLOW_ALL_EVENTS, queryPolicy: ALLOW_ALL_QUERIES }
+
+/** The first record of a pico that is being born. */
+function born(birth: Birth, did: string, now: number): Self {
+  return {
+    picoId: birth.picoId,
+    name: birth.name,
+    did,
+    parentId: birth.parentId,
+    parentEci: birth.parentEci,
+    parentUrl: birth.parentUrl ?? null,
+    eci: birth.eci,
+    createdAt: now,
+    ordinal: 1,
+    messages: 0,
+    relocateSerial: 0,
+  }
+}
 
 /** In the parent's step: the child's entry, the parent's channel for it, and the letter that makes it. */
 export function newChild(run: Run, wanted: { name: string; rulesets: Birth['rulesets']; attrs: JsonObject }): Child {

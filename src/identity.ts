@@ -5,8 +5,7 @@
 import { signAttachment, verifyAttachment } from '../wallet/attachment.ts'
 import { base58, text, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
-import type { DidDocument, Service } from '../wallet/did-document.ts'
-import { readDidDocument } from '../wallet/did-document.ts'
+import { type DidDocument, readDidDocument, type Service } from '../wallet/did-document.ts'
 import { didKey, keyBytesOf } from '../wallet/did-key.ts'
 import { makePeer2, makePeer4 } from '../wallet/did-peer.ts'
 import { type Fault, isFault } from '../wallet/fault.ts'
@@ -14,9 +13,8 @@ import { makeFromPrior } from '../wallet/from-prior.ts'
 import { drawKey, makeKeyring, type StoredKey } from '../wallet/keyring.ts'
 import { shortForm } from '../wallet/keys.ts'
 import { makeResolver } from '../wallet/resolver.ts'
-import { GROUP } from './pico.ts'
+import { GROUP, type Run } from './pico.ts'
 import type { Json, JsonObject, View } from './ports.ts'
-import type { Run } from './run.ts'
 
 /** A DID of ours: the record under its short form. */
 export interface OwnDid {

@@ -11,11 +11,22 @@ import { DIGESTS, digest, hmacDigest } from '../wallet/crypto-node.ts'
 import { closeChannel, openChannel } from './channel.ts'
 import * as connections from './connection.ts'
 import { deleteChild, newChild, rename } from './family.ts'
-import { channels, children, GROUP, jobs, ordinal, readChannel, readRuleset, readSelf, rulesets } from './pico.ts'
+import {
+  channels,
+  children,
+  code,
+  GROUP,
+  jobs,
+  LIMIT,
+  ordinal,
+  readChannel,
+  readRuleset,
+  readSelf,
+  rulesets,
+} from './pico.ts'
 import { cleanTags } from './policy.ts'
 import type { Answer, HttpRequest, Json, JsonObject, Letter, LoadedRuleset } from './ports.ts'
 import type { RulesetHost } from './ruleset.ts'
-import { code, EffectFault, LIMIT } from './run.ts'
 import { removeJob } from './schedule.ts'
 import { pay } from './value.ts'
 
@@ -184,6 +195,15 @@ const channelOf = (channel: {
 const tagSet = (tags: Json): string | undefined => cleanTags(tags)?.sort().join(',')
 
 const load = (host: RulesetHost, url: string, fresh: boolean): LoadedRuleset => loadRuleset(host.run, url, fresh, false)
+
+/** An effect's error as a fault of the step that asked, with the place that the effect named. */
+export class EffectFault extends RulesetFault {
+  readonly details: JsonObject
+  constructor({ code, message, place }: { code: string; message: string; place?: JsonObject }) {
+    super(code, message)
+    this.details = place ?? {}
+  }
+}
 
 /** Fetches and compiles a ruleset. `owner`: asked for by the owner, who may name any address. */
 export function loadRuleset(run: RulesetHost['run'], url: string, fresh: boolean, owner: boolean): LoadedRuleset {

@@ -3,7 +3,7 @@
 
 import { readInvitation } from '../protocols/invitation.ts'
 import { isProblem } from '../protocols/problem.ts'
-import { allConnections, view as connectionView, readConnection } from './connection-record.ts'
+import { allConnections, view as connectionView } from './connection-record.ts'
 import type { Engine } from './engine.ts'
 import { asPicoError, isGone, PicoError } from './errors.ts'
 import {
@@ -12,15 +12,16 @@ import {
   channels,
   children,
   GROUP,
+  readConnection,
   readSelf,
   rulesets,
   type Self,
-  variables,
 } from './pico.ts'
 import type { Json, JsonObject, PicoId, Stimulus, View } from './ports.ts'
 import { OWN } from './resident.ts'
 import { eidOf, refusalOf, sentEvent, toldOf } from './sent-event.ts'
 import type { Sources } from './sources.ts'
+import { variables } from './variables.ts'
 import type { VerbArgs, VerbName } from './verb-args.ts'
 
 /** Commands that wait for a peer: the answer of a protocol's thread. */

@@ -1,27 +1,20 @@
-// The records of one pico in memory: what is on disk, what is applied but not yet synced, and the views on both. Steps
-// see the newest; queries see what is synced, and one that waits keeps the state it began with (laws L3, L9).
-// Values are sealed and names hashed on the way out, opened on the way in (law L7).
+// The records of one pico between memory (pico.ts) and the store: read when they are asked for, laid over, merged when they
+// are on disk; a query that waits keeps the state it began with (law L9). Values are sealed and names hashed on the way
+// out, opened on the way in (law L7).
 
-import { strict as assert } from 'node:assert'
 import type { Sealer } from '../wallet/vault.ts'
 import { PicoError } from './errors.ts'
 import { Filter } from './filter.ts'
-import { type Json, Need, type RecordChange, type Store, type View, type Write } from './ports.ts'
+import { type Group, Memory, overlaid, pointOnly } from './pico.ts'
+import type { Json, RecordChange, Store, View, Write } from './ports.ts'
 import { after, endOf, groupStart, recordKey } from './stores/keys.ts'
 
-interface Group {
+/** What the store calls a group's records. */
+interface Named {
   readonly start: Uint8Array
-  /** Every record is in `leaves`. */
-  complete: boolean
-  readonly leaves: Map<string, Json>
-  /** Leaves known to be absent, the newest of them: peers ask for what never was, such as the thread of each message. */
-  readonly absent: Set<string>
   /** Store keys of leaves written before: a keyed hash less. */
   readonly keys: Map<string, Uint8Array>
-  rows: (readonly [string, Json])[] | undefined
 }
-
-type Unsynced = Map<string, { readonly value: Json | undefined; readonly version: number }>
 
 /** Records of a page while a group is loaded; between pages others run. */
 const PAGE = 1000
@@ -36,45 +29,32 @@ const ABSENT = 512
 /** Ids kept of groups that are never loaded whole. */
 const RECENT = 512
 
-/** Groups that grow without bound and are only ever asked for one leaf. */
-const pointOnly = (group: string): boolean => group.startsWith('seen/')
-
-export class PicoRecords {
-  /** What a step sees. */
-  readonly newest: View = { get: (g, l) => this.newestValue(g, l), list: g => this.newestRows(g) }
-  /** What a query sees. */
-  readonly synced: View = { get: (g, l) => this.syncedValue(g, l), list: g => this.syncedRows(g) }
+export class PicoRecords extends Memory {
   /** Rough size in memory. */
   bytes = 0
 
   private readonly store: Store
   private readonly sealer: Pick<Sealer, 'storeName' | 'seal' | 'open'>
   private readonly pico: Uint8Array
-  private readonly groups = new Map<string, Group>()
-  private readonly unsynced = new Map<string, Unsynced>()
+  private readonly names = new Map<string, Named>()
   private readonly loads = new Map<string, Promise<void>>()
   private readonly snapshots = new Set<Snapshot>()
   /** Bytes of large records in memory. */
   private readonly large = new Map<string, number>()
-  private readonly recent = new Map<string, Json | undefined>()
-  /** Of a pico made with this object: ids that are on disk and not in `recent`. */
-  private older: Filter | undefined
-  /** Made with this object: what is not in memory is nowhere. */
-  private readonly newborn: boolean
   private version = 0
 
   constructor(store: Store, sealer: Pick<Sealer, 'storeName' | 'seal' | 'open'>, pico: Uint8Array, newborn = false) {
+    super(newborn)
     this.store = store
     this.sealer = sealer
     this.pico = pico
-    this.newborn = newborn
   }
 
   /** Seals changes. Nothing is changed before `lay`; throws what reading the disk throws. */
   prepare(changes: readonly RecordChange[]): Write[] {
     return changes.map(({ group, leaf, value }): Write => {
       // The state before stays at hand until the sync: queries read it, and snapshots keep it.
-      if (!pointOnly(group)) this.syncedValue(group, leaf)
+      if (!pointOnly(group)) this.synced.get(group, leaf)
       const key = this.key(group, leaf)
       const sealed = value === undefined ? undefined : this.seal(key, group, leaf, value)
       if (!pointOnly(group)) this.weigh(group, leaf, sealed?.length ?? 0)
@@ -162,17 +142,17 @@ export class PicoRecords {
 
   /** Store key of a record. */
   key(name: string, leaf: string): Uint8Array {
-    const group = this.group(name)
-    const known = group.keys.get(leaf)
+    const { start, keys } = this.named(name)
+    const known = keys.get(leaf)
     if (known) return known
-    const key = recordKey(group.start, this.sealer.storeName(`${name}\0${leaf}`))
-    if (group.keys.size < KEYS && !pointOnly(name)) group.keys.set(leaf, key)
+    const key = recordKey(start, this.sealer.storeName(`${name}\0${leaf}`))
+    if (keys.size < KEYS && !pointOnly(name)) keys.set(leaf, key)
     return key
   }
 
   /** First store key of a group's records. */
   start(group: string): Uint8Array {
-    return this.group(group).start
+    return this.named(group).start
   }
 
   /** Opens a record as it lies in the store. */
@@ -187,55 +167,31 @@ export class PicoRecords {
     return this.sealer.seal(key, Buffer.from(JSON.stringify([group, leaf, value]), 'utf8'))
   }
 
+  private named(name: string): Named {
+    let named = this.names.get(name)
+    if (!named) {
+      named = { start: groupStart(this.pico, this.sealer.storeName(name)), keys: new Map() }
+      this.names.set(name, named)
+    }
+    return named
+  }
+
   private group(name: string): Group {
     let group = this.groups.get(name)
     if (!group) {
-      const start = groupStart(this.pico, this.sealer.storeName(name))
-      group = { start, complete: this.newborn, leaves: new Map(), absent: new Set(), keys: new Map(), rows: undefined }
+      group = { complete: this.newborn, leaves: new Map(), absent: new Set(), rows: undefined }
       this.groups.set(name, group)
     }
     return group
   }
 
-  private newestValue(group: string, leaf: string): Json | undefined {
-    const own = this.unsynced.get(group)?.get(leaf)
-    return own ? own.value : this.syncedValue(group, leaf)
-  }
-
-  private newestRows(group: string): readonly (readonly [string, Json])[] {
-    const rows = this.syncedRows(group)
-    const own = this.unsynced.get(group)
-    return own
-      ? overlaid(
-          rows,
-          [...own].map(([leaf, { value }]) => [leaf, value]),
-        )
-      : rows
-  }
-
-  private syncedValue(name: string, leaf: string): Json | undefined {
-    if (pointOnly(name)) return this.recentValue(name, leaf)
-    const group = this.group(name)
-    const value = group.leaves.get(leaf)
-    if (value !== undefined || group.complete || group.absent.has(leaf)) return value
+  protected read(name: string, leaf: string): Json | undefined {
     const found = this.fetch(name, leaf)
+    if (pointOnly(name)) return found
+    const group = this.group(name)
     if (found === undefined) this.noteAbsent(group, name, leaf)
     else group.leaves.set(leaf, found)
     return found
-  }
-
-  private syncedRows(name: string): readonly (readonly [string, Json])[] {
-    assert(!pointOnly(name), 'ids seen are looked up, never listed')
-    const group = this.group(name)
-    if (!group.complete) throw new Need([{ kind: 'read', groups: [name] }])
-    group.rows ??= [...group.leaves]
-    return group.rows
-  }
-
-  private recentValue(group: string, leaf: string): Json | undefined {
-    const name = `${group}\0${leaf}`
-    if (this.recent.has(name)) return this.recent.get(name)
-    return this.newborn && !this.older?.may(name) ? undefined : this.fetch(group, leaf)
   }
 
   private remember(group: string, leaf: string, value: Json | undefined): void {
@@ -281,8 +237,9 @@ export class PicoRecords {
 
   private async loadPages(name: string): Promise<void> {
     const group = this.group(name)
-    const end = endOf(group.start)
-    for (let from = group.start; !group.complete; ) {
+    const { start } = this.named(name)
+    const end = endOf(start)
+    for (let from = start; !group.complete; ) {
       const page = await this.store.range(from, end, PAGE)
       for (const { key, value } of page) {
         const [, leaf, opened] = this.open(key, value)
@@ -325,14 +282,4 @@ class Snapshot implements View {
     }
     if (!kept.has(leaf)) kept.set(leaf, value)
   }
-}
-
-function overlaid(
-  rows: readonly (readonly [string, Json])[],
-  over: readonly (readonly [string, Json | undefined])[],
-): (readonly [string, Json])[] {
-  const own = new Map(over)
-  const result = rows.filter(([leaf]) => !own.has(leaf))
-  for (const [leaf, value] of own) if (value !== undefined) result.push([leaf, value])
-  return result
 }

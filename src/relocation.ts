@@ -4,9 +4,8 @@
 
 import { allConnections, type Connection } from './connection-record.ts'
 import { askFeatures, speaksRelocate, tellAddress } from './didcomm.ts'
-import { children, GROUP, readSelf, writeSelf } from './pico.ts'
+import { children, GROUP, type Run, readSelf, writeSelf } from './pico.ts'
 import type { Json, JsonObject, RecordChange, View } from './ports.ts'
-import type { Run } from './run.ts'
 
 export interface PeerTold {
   readonly connectionId: string

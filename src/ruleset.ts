@@ -24,23 +24,21 @@ import { cut } from './brief.ts'
 import type { PicoEvent } from './event.ts'
 import { callModule, jobOf, modules } from './modules.ts'
 import {
-  clearVariable,
+  code,
   GROUP,
   type InstalledRuleset,
   type Job,
+  LIMIT,
   ordinal,
-  readEntry,
+  type Run,
   readRuleset,
-  readVariable,
   rulesets,
-  writeEntry,
-  writeVariable,
+  salientRules,
 } from './pico.ts'
 import type { Json, JsonObject } from './ports.ts'
-import { code, LIMIT, type Run } from './run.ts'
-import { salientRules } from './salience.ts'
 import { nextRun, putJob } from './schedule.ts'
 import { pay, toJson } from './value.ts'
+import { clearVariable, readEntry, readVariable, writeEntry, writeVariable } from './variables.ts'
 
 const isPlainMap = (value: unknown): value is JsonObject =>
   value !== null && typeof value === 'object' && !Array.isArray(value)

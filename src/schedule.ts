@@ -3,9 +3,8 @@
 // is the smallest; the driver keeps one alarm for the first of them.
 
 import { Cron } from 'croner'
-import { GROUP, type Job, type Records } from './pico.ts'
+import { GROUP, type Job, type Records, type Run } from './pico.ts'
 import type { Json, View } from './ports.ts'
-import type { Run } from './run.ts'
 
 const TIMER = 'timer'
 const FIELDS = [

@@ -6,8 +6,8 @@ import { fromHex } from '../wallet/bytes.ts'
 import type { EventRequest, EventResult } from './agent.ts'
 import { PicoError, RuleFailed } from './errors.ts'
 import { jcsHash } from './hash.ts'
+import { uuidOf } from './pico.ts'
 import type { Json, JsonObject, Stimulus } from './ports.ts'
-import { uuidOf } from './run.ts'
 
 type SentEvent = Omit<EventRequest, 'wait'>
 

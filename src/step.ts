@@ -7,8 +7,8 @@ import { commands } from './commands.ts'
 import * as connections from './connection.ts'
 import { beBorn, noteFamilyEvent } from './family.ts'
 import { jcsHash } from './hash.ts'
-import { parseContent } from './modules.ts'
-import { type Channel, GROUP, type Job, readChannel, readSelf, rulesets } from './pico.ts'
+import { EffectFault, parseContent } from './modules.ts'
+import { type Channel, GROUP, type Job, LIMIT, Run, readChannel, readSelf, rulesets } from './pico.ts'
 import { allows } from './policy.ts'
 import {
   type Answer,
@@ -24,7 +24,6 @@ import {
   type Work,
 } from './ports.ts'
 import { callShared, LocatedFault, settle } from './ruleset.ts'
-import { EffectFault, LIMIT, Run } from './run.ts'
 import { clearTimer, dueTimers, nextAlarm, nextRun, putJob, recountAlarm, removeJob } from './schedule.ts'
 
 const KEPT_ANSWER_BYTES = 16 * 1024

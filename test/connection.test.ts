@@ -2,8 +2,8 @@
 // protocol, what rules see on both sides, what is refused (DESIGN 3, 5; aca-pico-and-mapping 6.2).
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { LIMIT } from '../src/pico.ts'
 import type { JsonObject } from '../src/ports.ts'
-import { LIMIT } from '../src/run.ts'
 import { connect, LabEngine, unserve, until } from './lab.ts'
 
 const WATCHER = `ruleset test.watcher {

@@ -2,8 +2,8 @@
 // others, connections that the owner removed, DIDs claimed by whoever says so first, peers on each other's threads.
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { LIMIT } from '../src/pico.ts'
 import type { JsonObject } from '../src/ports.ts'
-import { LIMIT } from '../src/run.ts'
 import { signAttachment } from '../wallet/attachment.ts'
 import { base58, fromBase58, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'

@@ -6,10 +6,10 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { parseContent } from '../src/modules.ts'
-import { clearVariable, Records, readVariable, writeEntry, writeVariable } from '../src/pico.ts'
+import { Records, Run } from '../src/pico.ts'
 import type { Given, Stimulus } from '../src/ports.ts'
-import { Run } from '../src/run.ts'
 import { clearTimer, nextAlarm, setTimer } from '../src/schedule.ts'
+import { clearVariable, readVariable, writeEntry, writeVariable } from '../src/variables.ts'
 import { LabEngine, logged, served, unserve, until } from './lab.ts'
 
 const COUNTER = `ruleset test.counter {

@@ -2,7 +2,7 @@
 // The record of a connection: what rules, policies and the owner know of a peer under one stable connectionId, and
 // what delivery needs: whose keys may send, which keys receive, and the address book (DESIGN 5).
 
-import type { ConnectionFacts, Relation } from '../protocols/turn.ts'
+import type { Relation } from '../protocols/turn.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
 import {
@@ -62,22 +62,6 @@ export function writeConnection(run: Run, connection: Connection): Connection {
   const written = { ...connection, updatedAt: run.now }
   run.records.put(GROUP.connection, connection.connectionId, written as unknown as Json)
   return written
-}
-
-/** As a protocol sees it. */
-export function facts(connection: Connection): ConnectionFacts {
-  const { connectionId, state, role, version, label, myDid, theirDid, invitationId, serial } = connection
-  return {
-    connectionId,
-    state,
-    role,
-    version,
-    label,
-    myDid,
-    theirDid,
-    ...(invitationId === null ? {} : { invitationId }),
-    ...(serial === 0 ? {} : { serial }),
-  }
 }
 
 /** As the owner sees it (contract 3). */

@@ -19,6 +19,7 @@ import { RELOCATE } from '../protocols/relocate.ts'
 import { reportProblem } from '../protocols/report-problem.ts'
 import type {
   Circumstances,
+  ConnectionFacts,
   Moved,
   Outgoing,
   Protocol,
@@ -33,7 +34,7 @@ import { readDidDocument } from '../wallet/did-document.ts'
 import { keyBytesOf, nakedToDidKey } from '../wallet/did-key.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
-import { applyRelation, type Connection, facts, writeConnection } from './connection-record.ts'
+import { applyRelation, type Connection, writeConnection } from './connection-record.ts'
 import {
   drawDid,
   forgetDid,
@@ -131,6 +132,22 @@ function circumstances(
       connection !== undefined &&
       !(kind === 'event' && isTold(first)) &&
       allows(kind === 'event' ? connection.eventPolicy : connection.queryPolicy, kind, first, second),
+  }
+}
+
+/** A connection as a protocol sees it. */
+function facts(connection: Connection): ConnectionFacts {
+  const { connectionId, state, role, version, label, myDid, theirDid, invitationId, serial } = connection
+  return {
+    connectionId,
+    state,
+    role,
+    version,
+    label,
+    myDid,
+    theirDid,
+    ...(invitationId === null ? {} : { invitationId }),
+    ...(serial === 0 ? {} : { serial }),
   }
 }
 
@@ -435,7 +452,7 @@ export function peersMail(records: View, opened: OpenedMessage, now: number): st
 }
 
 /** One opened message. A refusal of a stranger or of an unauthentic message writes nothing. */
-export function receive(run: Run, opened: OpenedMessage): Received {
+export function receive(run: Run, { opened }: { readonly opened: OpenedMessage }): Received {
   const found = recognise(run.records, opened, run.now)
   if ('rejected' in found) return found
   const { message, party, purpose } = found

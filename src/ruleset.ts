@@ -1,6 +1,6 @@
 // pure
-// What a ruleset is to the engine: the Host that compiled KRL runs against in one step, how an event selects rules
-// and how they run. Rulesets see the pico only through this file and modules.ts.
+// What a ruleset is to the engine: the Host that compiled KRL runs against in one step, how an event selects rules and how
+// they run, and how a step ends after them. Rulesets see the pico only through this file and modules.ts.
 
 import { isCollection } from '../krl/convert.ts'
 import { advance } from '../krl/eventex.ts'
@@ -22,6 +22,7 @@ import {
 import { isAction, isFunction, toText } from '../krl/values.ts'
 import { cut } from './brief.ts'
 import type { PicoEvent } from './event.ts'
+import { jcsHash } from './hash.ts'
 import { callModule, jobOf, modules } from './modules.ts'
 import {
   code,
@@ -30,13 +31,13 @@ import {
   type Job,
   LIMIT,
   ordinal,
-  type Run,
+  Run,
   readRuleset,
   rulesets,
   salientRules,
 } from './pico.ts'
-import type { Json, JsonObject } from './ports.ts'
-import { nextRun, putJob } from './schedule.ts'
+import { type Done, type Json, type JsonObject, Need, type Outcome, type Step, type Stimulus } from './ports.ts'
+import { nextAlarm, nextRun, putJob } from './schedule.ts'
 import { pay, toJson } from './value.ts'
 import { clearVariable, readEntry, readVariable, writeEntry, writeVariable } from './variables.ts'
 
@@ -339,7 +340,7 @@ function readTime(value: Value | undefined, now: number): number | undefined {
 }
 
 /** Handles every waiting event, those that rules raise included, until quiet: rulesets in order of installation, rules in the order of the text. */
-export function settle(run: Run): void {
+function settle(run: Run): void {
   for (let event = run.events.shift(); event !== undefined; event = run.events.shift()) {
     const targets =
       event.forRid === undefined
@@ -427,29 +428,102 @@ export class LocatedFault extends Error {
   }
 }
 
-/** Calls what a ruleset `shares` (or provides, for `inside` callers) as a query. */
-export function callShared(
-  run: Run,
-  rid: string,
-  name: string,
-  args: JsonObject,
-  eci: string | null,
-): { value: Json } | { error: { code: string; message: string } } {
-  const installed = readRuleset(run.records, rid)
-  if (installed === undefined) return { error: { code: 'ruleset.unknown', message: `this pico has no ruleset ${rid}` } }
-  const compiled = code(run, installed.hash)
-  if (!compiled.meta.shares.includes(name) && name !== '__testing')
-    return { error: { code: 'query.unknown', message: `${rid} shares no function "${name}"` } }
-  const host = new RulesetHost(run, installed, compiled, null, eci)
-  try {
-    const member = host.instance.member(name)
-    if (member === undefined) return { error: { code: 'query.unknown', message: `${rid} has no "${name}"` } }
-    const value = isFunction(member)
-      ? (member as KrlFunction)({ positional: [], named: args as Record<string, Value> })
-      : member
-    return { value: host.json(value as Value) }
-  } catch (error) {
-    if (error instanceof RulesetFault) throw new LocatedFault(error, rid)
-    throw error
+// ---- a step, from its beginning to its end -------------------------------------------------------------------
+
+/** What a stimulus does before any rule runs: it ends there, is refused, or its rules run (with `replies` of a message). */
+type Begun =
+  | Done
+  | { readonly rejected: { readonly reason: string; readonly from?: string } }
+  | { readonly replies?: readonly string[] }
+
+export type Beginnings = {
+  readonly [K in Stimulus['kind']]: (run: Run, stimulus: Extract<Stimulus, { kind: K }>) => Begun
+}
+
+/** The step over a table of beginnings. */
+export const stepOf =
+  (beginnings: Beginnings): Step =>
+  (view, stimulus, given) => {
+    const run = new Run(view, given, 'eid' in stimulus ? { eid: stimulus.eid } : {})
+    try {
+      const begun = (beginnings[stimulus.kind] as (run: Run, stimulus: Stimulus) => Begun)(run, stimulus)
+      if ('changes' in begun) return begun
+      return 'rejected' in begun ? refuse(run, begun.rejected) : withRules(run, {}, begun)
+    } catch (error) {
+      if (error instanceof Need) return { need: error.effects, answers: run.answers } satisfies Outcome
+      throw error
+    }
   }
+
+/** Runs rules until quiet, then ends; a fault drops the rules' part and becomes `system:error` in the next step. */
+export function withRules(
+  run: Run,
+  answer: JsonObject,
+  more: Partial<Done> = {},
+  inError = false,
+  after?: (run: Run, answer: JsonObject) => JsonObject,
+): Done {
+  const waiting = run.events
+  const handling = waiting[0]
+  const point = run.savepoint()
+  try {
+    settle(run)
+    const full = { ...answer, ...(after ? after(run, { directives: run.directives as unknown as Json }) : {}) }
+    point.keep()
+    return finish(run, full, more)
+  } catch (error) {
+    const fault =
+      error instanceof LocatedFault
+        ? error.toJson()
+        : error instanceof RulesetFault
+          ? { code: error.code, message: error.message }
+          : undefined
+    if (fault === undefined) throw error
+    point.drop()
+    run.note('error', String(fault.code), String(fault.message), fault)
+    const quiet = inError || (handling?.domain === 'system' && handling.type === 'error')
+    const next = quiet
+      ? {}
+      : {
+          next: {
+            kind: 'notice' as const,
+            domain: 'system',
+            name: 'error',
+            attrs: { ...fault, level: 'error', genus: 'system' },
+          },
+        }
+    return finish(run, after ? after(run, { error: fault }) : { error: fault }, { ...more, ...next })
+  }
+}
+
+export function finish(run: Run, answer: Json, more: Partial<Done> = {}): Done {
+  const alarm = run.timersChanged ? { alarm: nextAlarm(run.records) } : {}
+  let changes = run.records.changes()
+  if (changes.some(change => change.group === GROUP.ruleset)) {
+    run.records.put(GROUP.pico, 'rulesetsHash', jcsHash(rulesets(run.records).map(r => [r.rid, r.hash])))
+    changes = run.records.changes()
+  }
+  return {
+    changes,
+    binds: run.records.binds,
+    outbox: run.letters,
+    ...alarm,
+    answer,
+    log: run.log,
+    ...(run.destroy ? { destroy: true } : {}),
+    ...more,
+  }
+}
+
+export const nothing = (run: Run, answer: Json, more: Partial<Done> = {}): Done => ({
+  changes: [],
+  binds: [],
+  outbox: [],
+  answer,
+  log: run.log,
+  ...more,
+})
+
+function refuse(run: Run, rejected: { reason: string; from?: string }): Done {
+  return nothing(run, { error: { code: rejected.reason, message: 'refused' } }, { rejected })
 }

@@ -2,13 +2,14 @@
 // The step: one stimulus to one pico, in; changes, letters, an alarm and an answer, out. The protocol's part and the
 // rules' part are layered, so that a rule fault drops what rules did and keeps what the protocol did (DESIGN 4).
 
-import { RulesetFault } from '../krl/types.ts'
+import { type KrlFunction, RulesetFault, type Value } from '../krl/types.ts'
+import { isFunction } from '../krl/values.ts'
 import { commands } from './commands.ts'
 import * as connections from './connection.ts'
 import { beBorn, noteFamilyEvent } from './family.ts'
 import { jcsHash } from './hash.ts'
 import { EffectFault, parseContent } from './modules.ts'
-import { type Channel, GROUP, type Job, LIMIT, Run, readChannel, readSelf, rulesets } from './pico.ts'
+import { type Channel, code, GROUP, type Job, LIMIT, Run, readChannel, readRuleset, readSelf } from './pico.ts'
 import { allows } from './policy.ts'
 import {
   type Answer,
@@ -16,23 +17,20 @@ import {
   type Json,
   type JsonObject,
   Need,
-  type Outcome,
   type RunQuery,
   type Step,
   type Stimulus,
   type View,
   type Work,
 } from './ports.ts'
-import { callShared, LocatedFault, settle } from './ruleset.ts'
-import { clearTimer, dueTimers, nextAlarm, nextRun, putJob, recountAlarm, removeJob } from './schedule.ts'
+import { type Beginnings, finish, LocatedFault, nothing, RulesetHost, stepOf, withRules } from './ruleset.ts'
+import { clearTimer, dueTimers, nextRun, putJob, recountAlarm, removeJob } from './schedule.ts'
 
 const KEPT_ANSWER_BYTES = 16 * 1024
 const ANSWER_KEPT_MS = 24 * 3600 * 1000
 const TIMERS_PER_STEP = 100
 
-type Handler<K extends Stimulus['kind']> = (run: Run, stimulus: Extract<Stimulus, { kind: K }>) => Done
-
-const HANDLERS: { [K in Stimulus['kind']]: Handler<K> } = {
+const BEGINNINGS: Beginnings = {
   create(run, { birth }) {
     if (readSelf(run.records) !== undefined) return finish(run, { picoId: birth.picoId })
     beBorn(run, birth)
@@ -40,11 +38,7 @@ const HANDLERS: { [K in Stimulus['kind']]: Handler<K> } = {
   },
   event: channelEvent,
   command: ownerCommand,
-  message(run, { opened }) {
-    const result = connections.receive(run, opened)
-    if ('rejected' in result) return refuse(run, result.rejected)
-    return withRules(run, {}, result.replies === undefined ? {} : { replies: result.replies })
-  },
+  message: connections.receive,
   timer(run) {
     for (const timer of dueTimers(run.records, run.now).slice(0, TIMERS_PER_STEP)) {
       if (timer.kind === 'job') fireJob(run, timer.id)
@@ -67,15 +61,7 @@ const HANDLERS: { [K in Stimulus['kind']]: Handler<K> } = {
 }
 
 /** Pure and synchronous; `need` when an effect's answer is missing. Anything thrown is an engine fault. */
-export const step: Step = (view, stimulus, given) => {
-  const run = new Run(view, given, 'eid' in stimulus ? { eid: stimulus.eid } : {})
-  try {
-    return (HANDLERS[stimulus.kind] as Handler<Stimulus['kind']>)(run, stimulus as never)
-  } catch (error) {
-    if (error instanceof Need) return { need: error.effects, answers: run.answers } satisfies Outcome
-    throw error
-  }
-}
+export const step: Step = stepOf(BEGINNINGS)
 
 /** What a message of a peer is known by when nothing yet speaks against it; undefined for any other stimulus. */
 export const peersMail = (view: View, stimulus: Stimulus, now: number): string | undefined =>
@@ -83,81 +69,6 @@ export const peersMail = (view: View, stimulus: Stimulus, now: number): string |
 
 function raise(run: Run, eci: string | null, domain: string, type: string, attrs: JsonObject): void {
   run.raise({ eid: run.txnId, eci, domain, type, attrs })
-}
-
-// ---- how a step ends ---------------------------------------------------------------------------------------
-
-/** Runs rules until quiet, then ends; a fault drops the rules' part and becomes `system:error` in the next step. */
-function withRules(
-  run: Run,
-  answer: JsonObject,
-  more: Partial<Done> = {},
-  inError = false,
-  after?: (run: Run, answer: JsonObject) => JsonObject,
-): Done {
-  const waiting = run.events
-  const handling = waiting[0]
-  const point = run.savepoint()
-  try {
-    settle(run)
-    const full = { ...answer, ...(after ? after(run, { directives: run.directives as unknown as Json }) : {}) }
-    point.keep()
-    return finish(run, full, more)
-  } catch (error) {
-    const fault =
-      error instanceof LocatedFault
-        ? error.toJson()
-        : error instanceof RulesetFault
-          ? { code: error.code, message: error.message }
-          : undefined
-    if (fault === undefined) throw error
-    point.drop()
-    run.note('error', String(fault.code), String(fault.message), fault)
-    const quiet = inError || (handling?.domain === 'system' && handling.type === 'error')
-    const next = quiet
-      ? {}
-      : {
-          next: {
-            kind: 'notice' as const,
-            domain: 'system',
-            name: 'error',
-            attrs: { ...fault, level: 'error', genus: 'system' },
-          },
-        }
-    return finish(run, after ? after(run, { error: fault }) : { error: fault }, { ...more, ...next })
-  }
-}
-
-function finish(run: Run, answer: Json, more: Partial<Done> = {}): Done {
-  const alarm = run.timersChanged ? { alarm: nextAlarm(run.records) } : {}
-  let changes = run.records.changes()
-  if (changes.some(change => change.group === GROUP.ruleset)) {
-    run.records.put(GROUP.pico, 'rulesetsHash', jcsHash(rulesets(run.records).map(r => [r.rid, r.hash])))
-    changes = run.records.changes()
-  }
-  return {
-    changes,
-    binds: run.records.binds,
-    outbox: run.letters,
-    ...alarm,
-    answer,
-    log: run.log,
-    ...(run.destroy ? { destroy: true } : {}),
-    ...more,
-  }
-}
-
-const nothing = (run: Run, answer: Json, more: Partial<Done> = {}): Done => ({
-  changes: [],
-  binds: [],
-  outbox: [],
-  answer,
-  log: run.log,
-  ...more,
-})
-
-function refuse(run: Run, rejected: { reason: string; from?: string }): Done {
-  return nothing(run, { error: { code: rejected.reason, message: 'refused' } }, { rejected })
 }
 
 const refusal = (code: string, message: string, more: JsonObject = {}) => ({ error: { code, message, ...more } })
@@ -377,4 +288,31 @@ function answerQuery(
     if (!allows(channel.queryPolicy, 'query', query.rid, query.name)) return queryDenied(query)
   }
   return callShared(run, query.rid, query.name, query.args, query.eci ?? null)
+}
+
+/** Calls what a ruleset `shares` (or provides, for `inside` callers) as a query. */
+function callShared(
+  run: Run,
+  rid: string,
+  name: string,
+  args: JsonObject,
+  eci: string | null,
+): { value: Json } | { error: { code: string; message: string } } {
+  const installed = readRuleset(run.records, rid)
+  if (installed === undefined) return { error: { code: 'ruleset.unknown', message: `this pico has no ruleset ${rid}` } }
+  const compiled = code(run, installed.hash)
+  if (!compiled.meta.shares.includes(name) && name !== '__testing')
+    return { error: { code: 'query.unknown', message: `${rid} shares no function "${name}"` } }
+  const host = new RulesetHost(run, installed, compiled, null, eci)
+  try {
+    const member = host.instance.member(name)
+    if (member === undefined) return { error: { code: 'query.unknown', message: `${rid} has no "${name}"` } }
+    const value = isFunction(member)
+      ? (member as KrlFunction)({ positional: [], named: args as Record<string, Value> })
+      : member
+    return { value: host.json(value as Value) }
+  } catch (error) {
+    if (error instanceof RulesetFault) throw new LocatedFault(error, rid)
+    throw error
+  }
 }

@@ -80,7 +80,7 @@ export async function startCore(store: Store, folder: string, vault = newVault()
     world: { perform, deliver: async () => ({ refused: 'bench.alone' }) },
     step,
     runQuery,
-    code: hash => sources.code(hash),
+    code: sources.compiled,
     loadCode: async hash => void (await sources.ensure(hash)),
     toStimulus: async (_, stored) => stored as unknown as Stimulus,
     mark: { read: () => '', write: () => undefined },

@@ -93,7 +93,7 @@ function engineOver(store: Store, vault: Vault): Engine {
     world: { perform: async () => ({ value: null }), deliver: async () => ({ retry: 'transport.refused' }) },
     step,
     runQuery,
-    code: () => undefined,
+    code: new Map(),
     toStimulus: async (_, stored) => stored as unknown as Stimulus,
     facts: { baseUrl: 'http://localhost', engineDid: 'did:key:bench', version: '0' },
   })

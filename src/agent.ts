@@ -72,7 +72,7 @@ export interface Agent {
   /** A verb of the contract's section 3, with exactly the answer of its table. Throws PicoError; `usage` = bad arguments. */
   verb(name: string, args: JsonObject): Promise<Json>
   /** One envelope, whatever it is. Never throws for what a peer did. */
-  receive(envelope: Uint8Array, contentType: string, carrier: Carrier): Promise<Received>
+  receive(envelope: Uint8Array, carrier: Carrier): Promise<Received>
   /** Throws as `event` when no such channel is here: a look-up, nothing is asked of the pico. */
   channel(eci: string): void
   /** Throws PicoError: codes of the table in errors.ts; `pico.moved` has place {movedTo: base URL of the target engine},

@@ -1,46 +1,43 @@
 // The embedded driver (DESIGN 4): a queue per pico over one store. It owns mailbox, placement, commit and timers; what a
 // stimulus means is the core's. Commit, then acknowledge, then deliver (law L3).
 
-import type { CompiledRuleset } from '../krl/types.ts'
 import type { Vault } from '../wallet/vault.ts'
 import { Alarms } from './alarms.ts'
+import { Backlog } from './backlog.ts'
 import { CommitQueue } from './commit.ts'
 import { Custody } from './custody.ts'
-import { type Backoff, Dispatch, type Leaving } from './dispatch.ts'
-import { asPicoError, errorRow, isErrorCode, PicoError } from './errors.ts'
-import { Mailbox } from './mailbox.ts'
+import { type Backoff, Dispatch } from './dispatch.ts'
+import { asPicoError, errorRow, PicoError } from './errors.ts'
+import { Letters } from './letters.ts'
 import { Marks } from './marks.ts'
-import type {
-  Json,
-  Letter,
-  PicoId,
-  Query,
-  QueryOutcome,
-  Random,
-  RunQuery,
-  Step,
-  Stimulus,
-  Store,
-  View,
-  World,
-} from './ports.ts'
 import {
   type Answer,
   type Birth,
   type Clock,
-  type Delivery,
-  type Effect,
   type EngineFacts,
+  type Given,
+  type Json,
   type MarkFile,
   Need,
+  type Outcome,
+  type PicoId,
+  type Query,
+  type Random,
+  type RunQuery,
+  type Step,
+  type Stimulus,
+  type Store,
+  type View,
+  type World,
 } from './ports.ts'
+import { type QueryLog, Reading } from './reading.ts'
 import { PicoRecords } from './records.ts'
 import { type Registered, Registry } from './registry.ts'
-import { type Head, type InboxRecord, type Job, job, OWN, Resident, type Settled } from './resident.ts'
+import { type Head, JOB, type Job, job, OWN, Resident, type Settled } from './resident.ts'
 import { DEAD_EVERY, type Purge, purge, purgeDue, thinDead } from './seen.ts'
 import { type Committed, type Rejected, Steps, type StepsWorld } from './steps.ts'
 import { idBytes, pendingKey } from './stores/keys.ts'
-import { errorValue, Trial, type TrialLimits, type TrialWorld } from './trial.ts'
+import { Trial, type TrialLimits, type TrialWorld } from './trial.ts'
 
 export interface EngineLimits extends TrialLimits, Backoff, Purge {
   /** Stimuli waiting per pico; one more is refused with `engine.busy`. */
@@ -70,7 +67,8 @@ const standardLimits: EngineLimits = {
 const SHORT_QUEUE = 64
 /** Mail kept for a pico that is moving or has moved and cannot be handed on yet. */
 const HELD = 10_000
-const QUERY_DEPTH = 16
+/** Steps between two turns of the event loop. */
+const SLICE = 32
 /** After a failed write: when to look for what is pending again, ms. */
 const RESUME_MS = 1000
 /** How often the size of what is in memory is looked at, in commits. */
@@ -89,7 +87,7 @@ export interface EngineOptions {
   /** Names mail that may be kept on disk before its turn: see `Steps.keepEarly`. Without it none is. */
   readonly peersMail?: StepsWorld['peersMail']
   /** Compiled code by hash, if at hand; `loadCode` brings it there or throws `ruleset.missing`. */
-  readonly code: (hash: string) => CompiledRuleset | undefined
+  readonly code: Given['code']
   readonly loadCode?: (hash: string) => Promise<void>
   /** Opens mail as it was received: on acceptance, and again after a restart. Must be safe to repeat. */
   readonly toStimulus: (picoId: PicoId, stored: Json) => Promise<Stimulus | Rejected>
@@ -102,6 +100,15 @@ export interface EngineOptions {
   readonly semantics?: string
   /** Lets the event loop turn; setImmediate unless told otherwise. */
   readonly pause?: () => Promise<void>
+}
+
+/** How mail is taken, if not by `EngineOptions.toStimulus` and for nobody who waits. */
+export interface Accepting {
+  /** Opens it, against the pico's committed keys. */
+  readonly open?: () => Promise<Stimulus | Rejected>
+  /** For how many ms the line that brought it waits for the letters that answer it (`Done.replies`); they come back with
+   *  the result then, instead of leaving by the outbox. Undefined: nobody waits for any. */
+  readonly replyWithin?: (opened: Stimulus) => number | undefined
 }
 
 /** What `on` tells. */
@@ -119,8 +126,6 @@ export interface EngineEvents {
   /** A pico came, went, or changed its status. */
   registry: { readonly picoId: PicoId; readonly status: Registered['status'] | 'gone' }
 }
-type Reading<T> = { readonly value: T } | Extract<QueryOutcome, { need: unknown }>
-type QueryLog = Extract<QueryOutcome, { answer: unknown }>['log']
 type Listener<K extends keyof EngineEvents> = (event: EngineEvents[K]) => void
 
 export class Engine {
@@ -133,13 +138,19 @@ export class Engine {
   private readonly pause: () => Promise<void>
   private readonly registry: Registry
   private readonly commit: CommitQueue
-  private readonly mailbox: Mailbox<Resident>
   private readonly steps: Steps
   private readonly dispatch: Dispatch
   private readonly alarms: Alarms
   private readonly marks: Marks
   private readonly trials: TrialWorld
+  private readonly reading: Reading
+  private readonly backlog: Backlog
+  private readonly ask: Given['ask'] = effect => this.reading.ask(effect)
   private readonly residents = new Map<PicoId, Resident>()
+  /** Picos with something to do, in the order of their turns. */
+  private readonly waiting: Resident[] = []
+  private pumping = false
+  private stepsSincePause = 0
   /** Picos whose flag in the index of what is pending is being taken away. */
   private readonly unflagging = new Set<PicoId>()
   private readonly creating = new Map<PicoId, Promise<Json>>()
@@ -169,24 +180,22 @@ export class Engine {
     this.marks = new Marks(options.mark ?? NO_MARK, name => vault.engine.storeName(name))
     this.trials = {
       clock,
-      random: options.random,
-      facts: options.facts,
       limits: this.limits,
-      code: options.code,
       loadCode: options.loadCode ?? (async () => undefined),
-      ask: effect => this.ask(effect),
-      perform: effect => this.perform(effect),
+      perform: effect => this.reading.perform(effect),
     }
+    this.reading = this.makeReading()
+    const letters = this.makeLetters()
     this.dispatch = new Dispatch(
       clock,
       this.limits,
-      (letter, from, found) => this.deliver(letter, from, found),
-      (from, letter, how) => this.left(from, letter, how),
+      (letter, from, found) => letters.deliver(letter, from, found),
+      (from, letter, how) => letters.left(from, letter, how),
     )
     this.steps = this.makeSteps()
     this.pause = options.pause ?? (() => new Promise<void>(resolve => setImmediate(resolve)))
-    this.mailbox = new Mailbox(resident => this.steps.turn(resident), this.pause)
     this.custody = this.makeCustody()
+    this.backlog = this.makeBacklog()
   }
 
   // ---- life --------------------------------------------------------------------------------------------------
@@ -197,7 +206,7 @@ export class Engine {
     this.marks.start()
     this.state = 'running'
     this.dispatch.start()
-    this.resuming = this.resume(true)
+    this.resuming = this.resume(() => this.alarms.start(this.store))
   }
 
   /** Ends: steps in hand finish, those that wait for an effect are given up, all is synced, the store is closed. */
@@ -246,30 +255,24 @@ export class Engine {
    *  `{accepted: true}` once it is on disk and will be applied. `{error: …}` in an answer is the core's refusal.
    *  Throws pico.unknown, pico.moved, pico.frozen, engine.busy, engine.stopping, store.unavailable, engine.fault. */
   async submit(picoId: PicoId, stimulus: Stimulus, wait: 'accepted' | 'applied'): Promise<Json> {
-    const settled = await this.enqueue(picoId, stimulus, { early: wait === 'accepted' })
+    const settled = await this.enter(picoId, { ...JOB, stimulus, early: wait === 'accepted' })
     if (settled.state === 'accepted') return { accepted: true }
     if (settled.state === 'applied') return settled.answer
     return settled.answer ?? { error: { code: settled.reason, message: 'Refused.' } }
   }
 
-  /** Takes mail for a pico: opens and checks it, then applies it, or keeps it as received when that would take long.
-   *  `replyWithin`: for how many ms the line that brought it waits for the letters that answer it (`Done.replies`); they
-   *  come back with the result then, instead of leaving by the outbox. Undefined: nobody waits for any. */
-  async accept(
-    picoId: PicoId,
-    stored: Json,
-    replyWithin: (opened: Stimulus) => number | undefined = () => undefined,
-  ): Promise<Settled> {
+  /** Takes mail for a pico: opens and checks it, then applies it, or keeps it as received when that would take long. */
+  async accept(picoId: PicoId, stored: Json, { open, replyWithin }: Accepting = {}): Promise<Settled> {
     const { status } = this.resident(picoId)
-    if (status === 'retired') return this.enqueue(picoId, undefined, { early: true, stored })
-    const opened = await this.options.toStimulus(picoId, stored)
+    if (status === 'retired') return this.enter(picoId, { ...JOB, early: true, stored })
+    const opened = await (open === undefined ? this.options.toStimulus(picoId, stored) : open())
     if ('rejected' in opened) {
       this.tell('rejected', { picoId, ...opened.rejected })
       return { state: 'rejected', ...opened.rejected }
     }
-    const ms = replyWithin(opened)
-    if (ms === undefined) return this.enqueue(picoId, opened, { early: true, stored })
-    const claiming = job(opened, { claim: true, stored })
+    const ms = replyWithin?.(opened)
+    if (ms === undefined) return this.enter(picoId, { ...JOB, stimulus: opened, early: true, stored })
+    const claiming: Job = { ...JOB, stimulus: opened, claim: true, stored }
     if (ms === Number.POSITIVE_INFINITY) return this.enter(picoId, claiming)
     const cancel = this.clock.wake(this.clock.now() + ms, () => this.keepLate(picoId, claiming))
     return this.enter(picoId, claiming).finally(cancel)
@@ -282,10 +285,6 @@ export class Engine {
     if (!resident || resident.loading || this.state !== 'running') return
     const inHand = resident.inHand === late && resident.waiting
     if (inHand || resident.queue.includes(late)) this.steps.keepEarly(resident, late)
-  }
-
-  private enqueue(picoId: PicoId, stimulus: Stimulus | undefined, how: Partial<Job>): Promise<Settled> {
-    return this.enter(picoId, job(stimulus, how))
   }
 
   private enter(picoId: PicoId, entered: Job): Promise<Settled> {
@@ -305,12 +304,12 @@ export class Engine {
     const { status, loading, waiting, queue } = resident
     if (status === 'destroying') throw new PicoError('pico.destroyed', 'The pico is being deleted.')
     if (status === 'inert') throw new PicoError('pico.unknown', 'No such pico here.')
-    if (status === 'retired' && placed.stored === undefined && !this.leaving(resident.picoId))
-      throw this.moved(resident.picoId)
+    if (status === 'retired' && placed.stored === undefined && !this.registry.isLeaving(resident.picoId))
+      throw this.registry.moved(resident.picoId)
     if (loading || status === 'live') {
       queue.push(placed)
       if (placed.early && !loading && (waiting || queue.length > SHORT_QUEUE)) this.steps.keepEarly(resident, placed)
-      this.mailbox.add(resident)
+      this.ready(resident)
     } else if (placed.stored !== undefined) {
       resident.held++
       this.steps.keep(resident, placed, OWN.held, fault => {
@@ -330,41 +329,86 @@ export class Engine {
     })
   }
 
-  /** Retired, and the target has not yet said that it is active: whoever asks waits as for a frozen pico. */
-  private leaving(picoId: PicoId): boolean {
-    const registered = this.registry.get(picoId)
-    return registered?.status === 'retired' && registered.tombstone?.movedTo === undefined
-  }
-
-  /** What who asks for a retired pico is told: where to go, nothing else of what the move left. */
-  moved(picoId: PicoId): PicoError {
-    const movedTo = this.registry.get(picoId)?.tombstone?.movedTo
-    if (movedTo === undefined)
-      return new PicoError('pico.frozen', 'The pico is moving; try again.', { retryAfter_s: 1 })
-    return new PicoError('pico.moved', 'The pico lives on another engine now.', { movedTo })
-  }
-
   /** What leads to a peer that has just been heard is tried at once: letters of that lane need not wait out their pause. */
   nudge(picoId: PicoId, lane: string): void {
     const resident = this.residents.get(picoId)
     if (resident) this.dispatch.nudge(resident, lane)
   }
 
+  // ---- turns -------------------------------------------------------------------------------------------------
+  // Fair queues (law L8): round robin over the picos that have something to do, one step a turn, and after a slice of steps
+  // the event loop gets its turn, so that sockets are served however much is queued.
+
+  /** Gives a pico its turn behind the others. */
+  private ready(resident: Resident): void {
+    if (resident.queued) return
+    resident.queued = true
+    this.waiting.push(resident)
+    if (this.pumping) return
+    this.pumping = true
+    queueMicrotask(() => void this.pump())
+  }
+
+  private async pump(): Promise<void> {
+    for (let next = this.waiting.shift(); next; next = this.waiting.shift()) {
+      next.queued = false
+      this.turn(next)
+      if (++this.stepsSincePause < SLICE) continue
+      await this.pause()
+      this.stepsSincePause = 0
+    }
+    this.pumping = false
+  }
+
+  private turn(resident: Resident): void {
+    const { dropped, busy, loading, status } = resident
+    if (dropped || busy || loading || status !== 'live' || this.state !== 'running') return
+    const next = resident.queue.shift()
+    if (!next) return
+    resident.busy = true
+    resident.inHand = next
+    if (next.stimulus && !next.recovered) this.attempt(resident, next, next.stimulus)
+    else void this.steps.recover(resident, next)
+  }
+
+  // Need and rerun (DESIGN 4, Effects): a run that lacks something ends, and begins anew with what it lacked.
+  private attempt(resident: Resident, running: Job, stimulus: Stimulus): void {
+    try {
+      const given = running.trial?.given ?? this.given(resident)
+      const outcome = this.run(resident, stimulus, given)
+      if ('need' in outcome) {
+        void this.steps.wait(resident, running, running.trial ?? new Trial(this.trials, given), outcome)
+        return
+      }
+      running.trial = undefined
+      this.steps.finish(resident, running, stimulus, outcome)
+    } catch (thrown) {
+      this.steps.failed(resident, running, thrown)
+    }
+  }
+
+  private run(resident: Resident, stimulus: Stimulus, given: Given): Outcome {
+    try {
+      return this.options.step(resident.records.newest, stimulus, given)
+    } catch (thrown) {
+      if (thrown instanceof Need) return { need: thrown.effects, answers: given.answers }
+      throw thrown
+    }
+  }
+
+  /** Time and chance of a first run. */
+  private given({ sealer }: Resident): Given {
+    const { random, code, facts } = this.options
+    const seed = random.bytes(32)
+    const draw = (label: string) => sealer.draw(seed, label)
+    return { now: this.clock.now(), seed, answers: [], ask: this.ask, code, draw, engine: facts }
+  }
+
   // ---- reading -----------------------------------------------------------------------------------------------
 
   /** Answers from one synced state, whatever steps are doing (law L9). Throws pico.unknown, pico.moved, store.*. */
-  async query(picoId: PicoId, query: Query): Promise<Answer> {
-    if (query.depth > QUERY_DEPTH) return TOO_DEEP
-    const { status } = this.resident(picoId)
-    if (status === 'retired') throw this.moved(picoId)
-    if (status !== 'live' && status !== 'frozen') throw new PicoError('pico.unknown', 'No such pico here.')
-    const { runQuery } = this.options
-    const outcome = await this.consistent(picoId, (view, trial) => {
-      const ended = runQuery(view, query, trial.given)
-      return 'need' in ended ? ended : { value: ended }
-    })
-    if (outcome.log.length > 0) this.tell('queried', { picoId, query, log: outcome.log })
-    return outcome.answer
+  query(picoId: PicoId, query: Query): Promise<Answer> {
+    return this.reading.query(picoId, query)
   }
 
   /** Reads from one synced state; `fn` may run more than once. */
@@ -374,34 +418,7 @@ export class Engine {
     } catch (thrown) {
       if (!(thrown instanceof Need)) throw thrown
     }
-    return this.consistent(picoId, view => ({ value: fn(view) }))
-  }
-
-  private async consistent<T>(picoId: PicoId, run: (view: View, trial: Trial) => Reading<T>): Promise<T> {
-    for (;;) {
-      const resident = this.resident(picoId)
-      const trial = new Trial(this.trials, resident.sealer)
-      const attempt = (view: View): Reading<T> => {
-        try {
-          return run(view, trial)
-        } catch (thrown) {
-          if (thrown instanceof Need) return { need: thrown.effects, answers: trial.given.answers }
-          throw thrown
-        }
-      }
-      let reading = attempt(resident.records.synced)
-      if ('value' in reading) return reading.value
-      const { view, release } = resident.records.snapshot()
-      try {
-        while ('need' in reading && !resident.dropped) {
-          await trial.answer(reading.need, reading.answers, resident.records)
-          if (!resident.dropped) reading = attempt(view)
-        }
-      } finally {
-        release()
-      }
-      if ('value' in reading) return reading.value
-    }
+    return this.reading.consistent(picoId, view => ({ value: fn(view) }))
   }
 
   /** Pico of the first of these recipient keys that leads to one. */
@@ -415,7 +432,13 @@ export class Engine {
 
   /** Pico of `key:<recipient key>` or `eci:<eci>`, from synced binds. */
   lookup(key: string): PicoId | undefined {
-    return this.registry.lookup(key)
+    const { directory } = this.registry
+    return directory.has(key) ? directory.get(key) : this.registry.lookup(key)
+  }
+
+  /** What who asks for a retired pico is told: where to go, nothing else of what the move left. */
+  moved(picoId: PicoId): PicoError {
+    return this.registry.moved(picoId)
   }
 
   /** Undefined when there never was one, or it is gone. */
@@ -488,7 +511,7 @@ export class Engine {
     if (!this.unflagging.has(picoId) && this.registry.isPending(picoId)) {
       resident.flagged = true
       resident.loading = true
-      void this.takeUp(resident)
+      void this.backlog.takeUp(resident)
     } else for (const group of [OWN.inbox, OWN.held, OWN.outbox]) records.assumeEmpty(group)
     return resident
   }
@@ -547,7 +570,7 @@ export class Engine {
       for (const waiting of queue) if (!waiting.record) this.again(picoId, waiting)
     }
     this.clock.wake(this.clock.now() + RESUME_MS, () => {
-      if (this.state === 'running') this.resuming = this.resuming.then(() => this.resume(false))
+      if (this.state === 'running') this.resuming = this.resuming.then(() => this.backlog.resume())
     })
   }
 
@@ -559,70 +582,9 @@ export class Engine {
     }
   }
 
-  private async takeUp(resident: Resident): Promise<void> {
-    const { records, picoId } = resident
-    try {
-      await Promise.all([OWN.inbox, OWN.held, OWN.outbox].map(group => records.load(group)))
-      if (!resident.dropped && this.state === 'running') this.takeUpLoaded(resident)
-    } catch (thrown) {
-      this.tell('fault', { picoId, fault: asPicoError(thrown), attempts: 0 })
-      this.clock.wake(this.clock.now() + RESUME_MS, () => {
-        if (!resident.dropped && this.state === 'running') void this.takeUp(resident)
-      })
-    }
-  }
-
-  // Mail and letters that lay on disk, in their order, before anything new.
-  private takeUpLoaded(resident: Resident): void {
-    const { records, picoId } = resident
-    const held = this.mailOf(resident, OWN.held)
-    const mail = [...this.mailOf(resident, OWN.inbox), ...held]
-    const letters = records.synced
-      .list(OWN.outbox)
-      .map(([, value]) => value as unknown as { n: number; letter: Letter })
-    resident.held = resident.status === 'live' ? 0 : held.length
-    resident.nextInbox = nextNumber(mail)
-    resident.nextLetter = nextNumber(letters)
-    resident.loading = false
-    if (mail.length === 0 && letters.length === 0 && resident.status === 'live') {
-      // The hint outlived its reason. What is flagged from now on is entered behind this.
-      resident.flagged = false
-      this.commit.trail([{ key: pendingKey(resident.pico), value: undefined }])
-    }
-    const arrived = resident.queue.splice(0)
-    if (resident.status === 'live') {
-      for (const { found } of mail) resident.queue.push(found)
-      this.mailbox.add(resident)
-    }
-    if (resident.status === 'live' || resident.status === 'destroying')
-      for (const { letter } of letters.sort((a, b) => a.n - b.n)) this.dispatch.add(resident, letter, true)
-    for (const waiting of arrived) this.again(picoId, waiting)
-    if (resident.status === 'destroying' && resident.lanes.size === 0) this.custody.erase(resident)
-  }
-
-  private mailOf(resident: Resident, group: string): { n: number; found: Job }[] {
-    const mail = resident.records.synced.list(group).map(([leaf, value]) => {
-      const record = value as unknown as InboxRecord
-      const opened = 'stimulus' in record ? record.stimulus : undefined
-      const stored = 'stored' in record ? record.stored : undefined
-      return { n: record.n, found: job(opened, { stored, record: { group, leaf }, recovered: true }) }
-    })
-    return mail.sort((a, b) => a.n - b.n)
-  }
-
-  /** Takes up every pico of the pending index, one after the other. */
-  private async resume(alarmsToo: boolean): Promise<void> {
-    try {
-      if (alarmsToo) await this.alarms.start(this.store)
-      for await (const picoId of this.registry.pending()) {
-        if (this.state !== 'running') return
-        if (!this.registry.wrappedKeys(picoId)) this.custody.eraseRest(picoId)
-        else this.resident(picoId)
-        await this.pause()
-      }
-    } catch (thrown) {
-      this.tell('fault', { picoId: null, fault: asPicoError(thrown), attempts: 0 })
-    }
+  private async resume(first: () => Promise<void>): Promise<void> {
+    await first().catch(thrown => this.tell('fault', { picoId: null, fault: asPicoError(thrown), attempts: 0 }))
+    await this.backlog.resume()
   }
 
   private ring(picoId: PicoId, found: boolean): void {
@@ -642,126 +604,6 @@ export class Engine {
       this.tell('fault', { picoId, fault, attempts: 0 })
       if (errorRow(fault.code).retry && this.state === 'running') this.alarms.set(picoId, this.clock.now() + RESUME_MS)
     }
-  }
-
-  // ---- letters -----------------------------------------------------------------------------------------------
-
-  private async deliver(letter: Letter, from: Resident, found: boolean): Promise<Delivery> {
-    const { body } = letter
-    const outside = () => this.options.world.deliver(letter, from.picoId)
-    if (body.kind === 'create') {
-      // A letter that came with a move may say anything: a pico makes children of its own.
-      if (body.birth.parentId !== from.picoId) return { refused: 'policy.denied' }
-      const answer = await this.createPico(body.birth, letter.id)
-      if (this.registry.get(body.birth.picoId)) return { taken: true, answer }
-      return refusal(answer) ?? { refused: 'pico.unborn' }
-    }
-    if (body.kind === 'event') return (await this.deliverEvent(letter.id, body, found)) ?? outside()
-    if (body.kind !== 'delete') return outside()
-    const there = this.registry.get(body.picoId)
-    if (!there || there.status === 'destroying') return { taken: true }
-    if (there.status !== 'live') return there.status === 'frozen' ? { retry: 'pico.frozen' } : outside()
-    const command = {
-      kind: 'command',
-      id: letter.id,
-      name: 'delete',
-      args: { eci: body.eci, sender: from.picoId },
-    } as const
-    const answer = await this.submit(body.picoId, command, 'applied')
-    return refusal(answer) ?? { taken: true }
-  }
-
-  /** Undefined: not for a pico of this engine. The letter's id makes the event apply once (law L4). */
-  private async deliverEvent(
-    id: string,
-    body: Extract<Letter['body'], { kind: 'event' }>,
-    found: boolean,
-  ): Promise<Delivery | undefined> {
-    const picoId = this.here(body.eci, body.host)
-    const known = body.host === undefined ? this.registry.lookup(`eci:${body.eci}`) : undefined
-    if (known !== undefined && this.leaving(known)) return { retry: 'pico.frozen' }
-    if (picoId === undefined) return undefined
-    const { eci, domain, name, attrs } = body
-    try {
-      const stimulus: Stimulus = { kind: 'event', id, eci, outside: false, domain, name, attrs }
-      const settled = await this.enqueue(picoId, stimulus, { early: true, recovered: found })
-      return (settled.state === 'applied' && refusal(settled.answer)) || { taken: true }
-    } catch (thrown) {
-      const fault = asPicoError(thrown)
-      if (fault.code === 'pico.moved') return undefined
-      return errorRow(fault.code).retry ? { retry: fault.code } : { refused: fault.code }
-    }
-  }
-
-  /** The pico of this engine that an ECI leads to; none when it has moved away. */
-  private here(eci: string, host: string | undefined): PicoId | undefined {
-    if (host !== undefined && host !== this.options.facts.baseUrl) return undefined
-    const picoId = this.registry.lookup(`eci:${eci}`)
-    const status = picoId && this.registry.get(picoId)?.status
-    return status === 'live' || status === 'frozen' ? picoId : undefined
-  }
-
-  private left(from: Resident, letter: Letter, how: Leaving): void {
-    const { body, report, id } = letter
-    const raises = body.kind === 'http' && (body.autoraise !== undefined || body.autosend !== undefined)
-    if ((report || raises) && !(how.outcome === 'undeliverable' && body.kind === 'didcomm')) {
-      const gone = { group: OWN.outbox, leaf: id, value: undefined }
-      if (from.status === 'live')
-        this.again(from.picoId, job({ kind: 'letter', letterId: id, letter, ...how }, { also: [gone] }))
-      // A frozen pico hears of it where it wakes: the letter stays and leaves again from there.
-      if (from.status !== 'destroying') return
-    }
-    // A letter that was given up is a dead letter: visible, told to the rules, and the lane goes on (law L12).
-    if (how.outcome === 'undeliverable' && from.status === 'live') {
-      this.again(from.picoId, this.deadLetter(letter, how))
-      this.countDead(from.picoId)
-      return
-    }
-    this.commit.trail([from.records.discard(OWN.outbox, id)])
-    if (from.status === 'destroying' && from.lanes.size === 0) this.custody.erase(from)
-  }
-
-  private deadLetter(letter: Letter, how: Leaving): Job {
-    const { id, body } = letter
-    const { attempts, reason: code = 'letter.refused' } = how
-    const message = 'The letter was given up.'
-    const dead = { id, kind: 'letter', at: this.clock.now(), attempts, code, message, letter } as unknown as Json
-    const also = [
-      { group: OWN.outbox, leaf: id, value: undefined },
-      { group: OWN.dead, leaf: id, value: dead },
-    ]
-    // Rules hear of a message in the message's own words (didcomm:message_undeliverable).
-    if (body.kind === 'didcomm') return job({ kind: 'letter', letterId: id, letter, ...how }, { also })
-    const attrs = { id, kind: 'letter', attempts, code }
-    return job({ kind: 'notice', domain: 'engine', name: 'dead_letter', attrs }, { also })
-  }
-
-  // ---- effects -----------------------------------------------------------------------------------------------
-
-  /** A query to a pico of this engine, at once, if all that it reads is in memory. */
-  private ask(effect: Effect): Answer | undefined {
-    if (effect.kind !== 'query') return undefined
-    if (effect.depth > QUERY_DEPTH) return TOO_DEEP
-    const picoId = this.here(effect.eci, effect.host)
-    if (picoId === undefined) return undefined
-    const resident = this.resident(picoId)
-    const query = innerQuery(effect)
-    try {
-      const { given } = new Trial(this.trials, resident.sealer)
-      const outcome = this.options.runQuery(resident.records.synced, query, given)
-      if ('need' in outcome) return undefined
-      if (outcome.log.length > 0) this.tell('queried', { picoId, query, log: outcome.log })
-      return outcome.answer
-    } catch (thrown) {
-      if (thrown instanceof Need) return undefined
-      return { error: errorValue(asPicoError(thrown)) }
-    }
-  }
-
-  private async perform(effect: Effect): Promise<Answer> {
-    const picoId = effect.kind === 'query' ? this.here(effect.eci, effect.host) : undefined
-    if (effect.kind !== 'query' || picoId === undefined) return this.options.world.perform(effect)
-    return this.query(picoId, innerQuery(effect))
   }
 
   // ---- parts -------------------------------------------------------------------------------------------------
@@ -784,12 +626,11 @@ export class Engine {
       registry,
       alarms,
       marks,
-      trial: this.trials,
-      step: options.step,
       semantics: options.semantics ?? '1',
       peersMail: options.peersMail ?? (() => undefined),
       toStimulus: options.toStimulus,
-      mailbox: () => this.mailbox,
+      attempt: (resident, running, stimulus) => this.attempt(resident, running, stimulus),
+      ready: resident => this.ready(resident),
       dispatch: () => this.dispatch,
       again: (picoId, waiting) => this.again(picoId, waiting),
       committed: event => {
@@ -826,6 +667,54 @@ export class Engine {
     )
   }
 
+  private makeReading(): Reading {
+    const { trials, registry, options } = this
+    return new Reading({
+      trial: trials,
+      registry,
+      runQuery: options.runQuery,
+      facts: options.facts,
+      outside: effect => options.world.perform(effect),
+      given: resident => this.given(resident),
+      resident: picoId => this.resident(picoId),
+      queried: event => this.tell('queried', event),
+    })
+  }
+
+  private makeLetters(): Letters {
+    const { clock, commit, registry, options } = this
+    return new Letters({
+      clock,
+      commit,
+      registry,
+      facts: options.facts,
+      outside: (letter, picoId) => options.world.deliver(letter, picoId),
+      createPico: (birth, id) => this.createPico(birth, id),
+      submit: (picoId, stimulus, wait) => this.submit(picoId, stimulus, wait),
+      enqueue: (picoId, stimulus, how) => this.enter(picoId, { ...JOB, stimulus, ...how }),
+      again: (picoId, waiting) => this.again(picoId, waiting),
+      gaveUp: picoId => this.countDead(picoId),
+      erase: resident => this.custody.erase(resident),
+    })
+  }
+
+  private makeBacklog(): Backlog {
+    const { clock, commit, registry, dispatch, custody } = this
+    return new Backlog({
+      clock,
+      commit,
+      registry,
+      dispatch,
+      custody,
+      running: () => this.state === 'running',
+      pause: this.pause,
+      resident: picoId => this.resident(picoId),
+      ready: resident => this.ready(resident),
+      again: (picoId, waiting) => this.again(picoId, waiting),
+      fault: event => this.tell('fault', event),
+    })
+  }
+
   private makeCustody(): Custody {
     const { clock, commit, registry, alarms, dispatch, store } = this
     return new Custody({
@@ -849,32 +738,6 @@ export class Engine {
 /** All its mail is applied and all its letters left; mail that is held for a move waits outside the queue. */
 const nothingPending = (resident: Resident): boolean => resident.idle && resident.status === 'live'
 
-const nextNumber = (numbered: readonly { readonly n: number }[]): number =>
-  1 + numbered.reduce((last, { n }) => Math.max(last, n), -1)
-
 const FIRST: Head = { seq: 0, epoch: 0, stimulus: null, at: 0, semantics: '1', rulesets: null, alarm: null, purged: 0 }
 
 const NO_MARK: MarkFile = { read: () => '', write: () => undefined }
-
-const TOO_DEEP: Answer = { error: { code: 'query.depth', message: 'Queries ask queries too deeply.' } }
-
-const innerQuery = (effect: Extract<Effect, { kind: 'query' }>): Query => ({
-  eci: effect.eci,
-  outside: false,
-  rid: effect.rid,
-  name: effect.name,
-  args: effect.args,
-  depth: effect.depth,
-  ...(effect.budget === undefined ? {} : { budget: effect.budget }),
-})
-
-/** An answer that refuses its sender. One with an eid was taken: if a rule failed at it, that is its pico's business. */
-function refusal(answer: Json): Delivery | undefined {
-  const said = answer !== null && typeof answer === 'object' && !Array.isArray(answer) ? answer : {}
-  const error = said.eid === undefined ? said.error : undefined
-  const code = error !== null && typeof error === 'object' && !Array.isArray(error) ? error.code : undefined
-  if (typeof code !== 'string' || !isErrorCode(code)) return undefined
-  const { fault, retry } = errorRow(code)
-  if (fault !== 'caller') return undefined
-  return retry ? { retry: code } : { refused: code }
-}

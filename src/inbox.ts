@@ -28,13 +28,13 @@ export interface Refusals {
 
 /** Mail for the engine itself: forwards, and the protocol between engines. */
 export interface OwnMail {
-  /** Is one of these recipient names a key of the engine? */
-  recipient(names: readonly string[]): boolean
+  /** Names of the engine's own keys, as envelopes name their recipients. */
+  readonly names: ReadonlySet<string>
   take(envelope: Envelope, inbox: Inbox, depth: number): Promise<Received>
 }
 
 export interface InboxAround {
-  readonly engine: () => Engine | undefined
+  readonly engine: Engine
   readonly keyrings: Keyrings
   readonly outbox: () => Outbox
   readonly own: OwnMail
@@ -58,14 +58,13 @@ export class Inbox {
 
   /** One envelope. Never throws for what a peer did. */
   async receive(bytes: Uint8Array, carrier: Carrier, depth = 0): Promise<Received> {
-    const engine = this.around.engine()
-    if (engine === undefined) return { status: 503, retryAfter: 5 }
-    const envelope = peek(bytes, { maxDepth: this.around.jsonDepth })
-    if (isFault(envelope)) return this.unknown(envelope.code, 400)
+    const { engine, own, jsonDepth } = this.around
+    const envelope = peek(bytes, { maxDepth: jsonDepth })
+    if ('fault' in envelope) return this.unknown(envelope.code, 400)
     // A bare JWS names no key of ours: nobody's mail.
     if (envelope.recipients.length === 0) return this.unknown('message.plaintext', 400)
-    if (this.around.own.recipient(envelope.recipients))
-      return depth >= FORWARDS ? this.unknown('message.loop', 400) : this.around.own.take(envelope, this, depth)
+    if (envelope.recipients.some(name => own.names.has(name)))
+      return depth >= FORWARDS ? this.unknown('message.loop', 400) : own.take(envelope, this, depth)
     const picoId = engine.recipient(envelope.recipients)
     if (picoId === undefined) return this.unknown('envelope.unknown_recipient', 404)
     // As it is stored; text only if it comes to that: most mail is applied at once.
@@ -92,7 +91,10 @@ export class Inbox {
     stored: JsonObject,
     carrier: Carrier | undefined,
   ): Promise<Received> {
-    const settled = await engine.accept(picoId, stored, opened => replyWithin(opened, carrier))
+    const settled = await engine.accept(picoId, stored, {
+      open: () => this.open(picoId, stored),
+      replyWithin: opened => replyWithin(opened, carrier),
+    })
     if (settled.state === 'rejected') return { status: 202, refused: true }
     const route = this.routes.get(stored)
     if (route?.connectionId) engine.nudge(picoId, `didcomm:${route.connectionId}`)
@@ -155,15 +157,13 @@ export class Inbox {
   /** `Engine.toStimulus`: opens mail as it was received, against the pico's committed keys. Safe to repeat. */
   async open(picoId: PicoId, stored: Json): Promise<Stimulus | Rejected> {
     const envelope = this.peeked.get(stored as object) ?? this.read((stored as { envelope: string }).envelope)
-    if (envelope === undefined || isFault(envelope)) return { rejected: { reason: 'envelope.unreadable' } }
-    const engine = this.around.engine()
-    if (engine === undefined) return { rejected: { reason: 'engine.stopping' } }
-    return engine.read(picoId, view =>
+    if (envelope === undefined || 'fault' in envelope) return { rejected: { reason: 'envelope.unreadable' } }
+    return this.around.engine.read(picoId, view =>
       this.around.keyrings.with(picoId, view, keyring => {
         const opened = unpack(cryptoNode, keyring, did => resolverOf(view).resolve(did), envelope, {
           now: Math.floor(this.around.clock.now() / 1000),
         })
-        if (isFault(opened)) return { rejected: { reason: opened.code } }
+        if ('fault' in opened) return { rejected: { reason: opened.code } }
         if (opened.sender === null) return { rejected: { reason: 'message.unauthenticated' } }
         const message = opened.plaintext as JsonObject
         const returnRoute = asksReturn(message)

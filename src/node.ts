@@ -173,8 +173,8 @@ export class Node implements Agent {
       client: parts.client,
       sources,
       baseUrl: () => parts.addresses().baseUrl,
-      receive: async (envelope, contentType) => {
-        const { status, carried } = await this.receive(envelope, contentType, { live: false })
+      receive: async envelope => {
+        const { status, carried } = await this.receive(envelope, { live: false })
         carried?.(false)
         return status
       },
@@ -192,10 +192,16 @@ export class Node implements Agent {
       step,
       runQuery,
       peersMail,
-      code: hash => sources.code(hash),
+      code: sources.compiled,
       loadCode: async hash => void (await sources.ensure(hash)),
       toStimulus: (picoId, stored) => inbox.open(picoId, stored),
-      facts: this.facts(() => mail.did),
+      facts: {
+        baseUrl: parts.addresses().baseUrl,
+        get engineDid() {
+          return mail.did
+        },
+        version: parts.version,
+      },
       ...(parts.limits === undefined ? {} : { limits: parts.limits }),
       ...(parts.pause === undefined ? {} : { pause: parts.pause }),
       ...(parts.mark === undefined ? {} : { mark: parts.mark }),
@@ -217,7 +223,7 @@ export class Node implements Agent {
     const moves = new Moves(around)
     const mail = new OwnMail({ ...around, moves, ...(parts.passOn === undefined ? {} : { passOn: parts.passOn }) })
     const inbox = new Inbox({
-      engine: () => this.open_?.engine ?? engine,
+      engine,
       keyrings: this.keyrings,
       outbox: () => outbox,
       own: mail,
@@ -242,6 +248,7 @@ export class Node implements Agent {
       await engine.start()
       await mail.start()
       this.open_ = { engine, vault, sources, inbox, outbox, owner, moves, mail }
+      this.receive = inbox.receive.bind(inbox)
       // A new home has none, nor has one whose root moved away.
       await owner.root()
       await moves.start()
@@ -253,19 +260,6 @@ export class Node implements Agent {
       throw error
     }
     this.emit({ kind: 'engine', state: 'ready' })
-  }
-
-  private facts(engineDid: () => string) {
-    const { parts } = this
-    return {
-      get baseUrl() {
-        return parts.addresses().baseUrl
-      },
-      get engineDid() {
-        return engineDid()
-      },
-      version: parts.version,
-    }
   }
 
   private async newRoot(engine: Engine): Promise<PicoId> {
@@ -289,6 +283,7 @@ export class Node implements Agent {
   private leave(): Open | undefined {
     const open = this.open_
     this.open_ = undefined
+    this.receive = notOpen
     open?.moves.stop()
     for (const end of this.attending) end(this.closed())
     return open
@@ -511,9 +506,8 @@ export class Node implements Agent {
     return this.open_ === undefined ? { ready: false, reason: this.why } : { ready: true }
   }
 
-  async receive(envelope: Uint8Array, _contentType: string, carrier: Carrier): Promise<Received> {
-    return this.open_ === undefined ? { status: 503, retryAfter: 5 } : this.open_.inbox.receive(envelope, carrier)
-  }
+  /** While the engine is open this is its inbox's. */
+  receive: Agent['receive'] = notOpen
 
   channel(eci: string): PicoId {
     const picoId = this.opened.engine.lookup(`eci:${eci}`)
@@ -683,6 +677,8 @@ export class Node implements Agent {
     return { ...((await this.wallet()) as JsonObject), hint: afterRekey(this.parts.home, args.keyFile) }
   }
 }
+
+const notOpen = async (): Promise<Received> => ({ status: 503, retryAfter: 5 })
 
 /** Why there is no invitation behind a short URL; a Picomesh engine says by its code whether it is used or expired. */
 function noInvitation(url: string, status: number, content: string): PicoError {

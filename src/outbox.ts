@@ -38,7 +38,7 @@ export interface Around {
   readonly sources: Sources
   readonly baseUrl: () => string
   /** Mail to an inbox of this engine, without a socket. */
-  readonly receive: (envelope: Uint8Array, contentType: string) => Promise<number>
+  readonly receive: (envelope: Uint8Array) => Promise<number>
   /** A live line (WebSocket) to the peer of this connection, if one is open. */
   readonly live: (picoId: PicoId, connectionId: string) => ((envelope: Uint8Array) => boolean) | undefined
 }
@@ -99,10 +99,10 @@ export class Outbox {
         ? { retry: packed.code }
         : { refused: packed.code }
     if (this.lives(packed) || packed.uri === `${this.around.baseUrl()}/didcomm`)
-      return verdict(await this.around.receive(packed.envelope, packed.contentType))
+      return verdict(await this.around.receive(packed.envelope))
     const posted = await this.around.client.post(packed.uri, packed.envelope, packed.contentType)
     if (posted.status === 200 && posted.body !== undefined && posted.body.length > 0)
-      void this.around.receive(posted.body, posted.contentType ?? packed.contentType)
+      void this.around.receive(posted.body)
     return verdict(posted.status, posted.reason)
   }
 

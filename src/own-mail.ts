@@ -55,7 +55,8 @@ export class OwnMail implements MailOfTheEngine {
   private readonly around: OwnMailAround
   private readonly resolver = makeResolver()
   private keyring: Keyring | undefined
-  private names: ReadonlySet<string> = new Set()
+  /** Names of its keys, as envelopes name their recipients. */
+  names: ReadonlySet<string> = new Set()
   private agreement = ''
   /** Hash of a forward that was taken → when; the oldest first. */
   private readonly forwarded = new Map<string, number>()
@@ -90,10 +91,6 @@ export class OwnMail implements MailOfTheEngine {
     this.keyring?.clear()
     this.keyring = undefined
     this.names = new Set()
-  }
-
-  recipient(names: readonly string[]): boolean {
-    return names.some(name => this.names.has(name))
   }
 
   // ---- receiving -----------------------------------------------------------------------------------------------
@@ -173,7 +170,7 @@ export class OwnMail implements MailOfTheEngine {
   private isLocal(next: string): boolean {
     const engine = this.around.engine()
     const names = this.namesOf(next)
-    return this.recipient(names) || engine.recipient(names) !== undefined
+    return names.some(name => this.names.has(name)) || engine.recipient(names) !== undefined
   }
 
   /** The names under which mail for `next` (key, DID, DID URL) may be known: as written, and as its keys. */

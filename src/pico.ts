@@ -331,7 +331,7 @@ export function ordinal(records: Records): number {
 
 /** Compiled code by hash, or the run ends here until the driver has it. */
 export function code(run: Run, hash: string): CompiledRuleset {
-  const compiled = run.given.code(hash)
+  const compiled = run.given.code.get(hash)
   if (compiled === undefined) throw new Need([{ kind: 'code', hash }])
   return compiled
 }

@@ -107,7 +107,7 @@ export interface Given {
   /** An answer the driver has at once (a query to a pico of this engine), or undefined. Recorded by the core like any. */
   ask(effect: Effect): Answer | undefined
   /** Compiled code by hash, if at hand. */
-  code(hash: string): CompiledRuleset | undefined
+  readonly code: { get(hash: string): CompiledRuleset | undefined }
   /** The pico's draw secret hides drawn keys: HKDF-SHA256(ikm: draw secret, salt: seed, info: label). 32 bytes a call. */
   draw(label: string): Uint8Array
   readonly engine: EngineFacts

@@ -38,7 +38,8 @@ const PAGE = 1000
 export class Registry {
   private readonly store: Store
   private readonly vault: Vault
-  private readonly directory = new Map<string, PicoId | undefined>()
+  /** What was looked up before, and what was bound since. */
+  readonly directory = new Map<string, PicoId | undefined>()
   private readonly known = new Map<PicoId, Registered>()
   /** All picos, once somebody asked for the list. */
   private all: Map<PicoId, Registered> | undefined
@@ -122,6 +123,20 @@ export class Registry {
     return sealer
   }
 
+  /** Retired, and the target has not yet said that it is active: whoever asks waits as for a frozen pico. */
+  isLeaving(picoId: PicoId): boolean {
+    const registered = this.get(picoId)
+    return registered?.status === 'retired' && registered.tombstone?.movedTo === undefined
+  }
+
+  /** What who asks for a retired pico is told: where to go, nothing else of what the move left. */
+  moved(picoId: PicoId): PicoError {
+    const movedTo = this.get(picoId)?.tombstone?.movedTo
+    if (movedTo === undefined)
+      return new PicoError('pico.frozen', 'The pico is moving; try again.', { retryAfter_s: 1 })
+    return new PicoError('pico.moved', 'The pico lives on another engine now.', { movedTo })
+  }
+
   // ---- directory ---------------------------------------------------------------------------------------------
 
   /** Pico of `key:…` or `eci:…`; synced binds only. */
@@ -132,6 +147,13 @@ export class Registry {
     const found = sealed && (this.open(at, sealed) as PicoId)
     remember(this.directory, key, found)
     return found
+  }
+
+  /** The pico that an ECI leads to; none when it has moved away. */
+  atHome(eci: string): PicoId | undefined {
+    const picoId = this.lookup(`eci:${eci}`)
+    const status = picoId && this.get(picoId)?.status
+    return status === 'live' || status === 'frozen' ? picoId : undefined
   }
 
   /** Does this name lead to another pico of this engine? */

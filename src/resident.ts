@@ -86,8 +86,9 @@ export interface Job {
   settle(result: Settled | PicoError): void
 }
 
-export const job = (stimulus: Stimulus | undefined, rest: Partial<Job> = {}): Job => ({
-  stimulus,
+/** A job that has nothing of its own yet. */
+export const JOB: Job = {
+  stimulus: undefined,
   stored: undefined,
   early: false,
   claim: false,
@@ -98,8 +99,9 @@ export const job = (stimulus: Stimulus | undefined, rest: Partial<Job> = {}): Jo
   trial: undefined,
   mail: undefined,
   settle: () => undefined,
-  ...rest,
-})
+}
+
+export const job = (stimulus: Stimulus | undefined, rest: Partial<Job> = {}): Job => ({ ...JOB, stimulus, ...rest })
 
 export class Resident {
   readonly picoId: PicoId

@@ -45,7 +45,8 @@ const isBuiltin = (rid: string) => (BUILTINS as readonly string[]).includes(rid)
 export class Sources {
   private readonly table: Table
   private readonly fetchText: FetchText
-  private readonly compiled = new Map<string, CompiledRuleset>()
+  /** Compiled code by hash, as far as it is in memory. */
+  readonly compiled = new Map<string, CompiledRuleset>()
   private readonly loading = new Map<string, Promise<Kept>>()
   private readonly folder: string
 
@@ -62,11 +63,6 @@ export class Sources {
       const source = await readFile(`${this.folder}/${rid}.krl`, 'utf8')
       this.compiled.set(builtinHash(rid), compileText(source, `picomesh:${rid}.krl`).code)
     }
-  }
-
-  /** Compiled code, if it is in memory. */
-  code(hash: string): CompiledRuleset | undefined {
-    return this.compiled.get(hash)
   }
 
   /** Compiled code, from the kept source when it is not in memory. Throws `ruleset.missing`. */

@@ -1,18 +1,18 @@
-// A job from its turn to its commit: run, need and rerun, one atomic batch, then answer, then deliver (laws L2, L3), and
-// the three ways a step ends (DESIGN 4): done, rule fault (the core's business), engine fault (tried five times).
+// A job from its run to its end: what it lacks is brought, what it did is one atomic batch, then the answer, then the
+// letters (laws L2, L3), and the three ways a step ends (DESIGN 4): done, rule fault (the core's business), engine fault
+// (tried five times).
 
 import type { Alarms } from './alarms.ts'
 import type { CommitQueue } from './commit.ts'
 import type { Dispatch } from './dispatch.ts'
 import { asPicoError, errorRow, PicoError } from './errors.ts'
-import type { Mailbox } from './mailbox.ts'
 import type { Marks } from './marks.ts'
-import type { RecordChange, Step, Stimulus, View, Write } from './ports.ts'
+import type { RecordChange, Stimulus, View, Write } from './ports.ts'
 import { type Clock, type Done, type Json, type LogRecord, Need, type Outcome, type PicoId } from './ports.ts'
 import type { Registered, Registry } from './registry.ts'
 import { type Claim, type Head, type InboxRecord, type Job, job, OWN, type Resident, type Settled } from './resident.ts'
 import { pendingKey } from './stores/keys.ts'
-import { errorValue, Trial, type TrialWorld } from './trial.ts'
+import { errorValue, Trial } from './trial.ts'
 
 /** What a commit was, for the console's stream; sent when it is on disk. */
 export interface Committed {
@@ -35,14 +35,15 @@ export interface StepsWorld {
   readonly commit: CommitQueue
   readonly registry: Registry
   readonly alarms: Alarms
-  readonly trial: TrialWorld
-  readonly step: Step
   readonly semantics: string
   readonly toStimulus: (picoId: PicoId, stored: Json) => Promise<Stimulus | Rejected>
   readonly marks: Marks
   /** A name for mail of a known peer that was not applied before; undefined for any other. */
   readonly peersMail: (view: View, stimulus: Stimulus, now: number) => string | undefined
-  mailbox(): Mailbox<Resident>
+  /** Runs a job once. */
+  attempt(resident: Resident, running: Job, stimulus: Stimulus): void
+  /** The pico has something to do. */
+  ready(resident: Resident): void
   dispatch(): Dispatch
   /** Queues a job again after its pico's memory was dropped. */
   again(picoId: PicoId, job: Job): void
@@ -54,6 +55,8 @@ export interface StepsWorld {
   /** No pico of that id was made after all. */
   unborn(resident: Resident): void
 }
+
+type Lacking = Extract<Outcome, { need: unknown }>
 
 const MAX_ATTEMPTS = 5
 const FIRST_PAUSE_MS = 50
@@ -77,18 +80,6 @@ export class Steps {
   /** The first commit of this pico carries these writes. */
   birth(resident: Resident, made: { registered: Registered; writes: Write[] }): void {
     this.births.set(resident, made)
-  }
-
-  /** The mailbox gives this pico its turn. */
-  turn(resident: Resident): void {
-    const { dropped, busy, loading, status } = resident
-    if (dropped || busy || loading || status !== 'live' || this.stopping) return
-    const next = resident.queue.shift()
-    if (!next) return
-    resident.busy = true
-    resident.inHand = next
-    if (next.stimulus && !next.recovered) this.attempt(resident, next, next.stimulus)
-    else void this.recover(resident, next)
   }
 
   private kept(resident: Resident, kept: Job): Promise<void> {
@@ -166,7 +157,7 @@ export class Steps {
 
   // After a restart: the record is opened again, and a mark stands on disk while it runs, so that a record that kills
   // the process is known at the next start.
-  private async recover(resident: Resident, found: Job): Promise<void> {
+  async recover(resident: Resident, found: Job): Promise<void> {
     try {
       if (!found.record && found.early) await this.kept(resident, found)
       if (!found.stimulus) {
@@ -188,40 +179,12 @@ export class Steps {
     const name = `${resident.picoId}/${stimulusId(stimulus) ?? running.record?.leaf ?? stimulus.kind}`
     if (marks.poisonous(name))
       this.bury(resident, running, new PicoError('engine.fault', 'The engine died of this twice.'))
-    else marks.around(name, () => this.attempt(resident, running, stimulus))
+    else marks.around(name, () => this.world.attempt(resident, running, stimulus))
   }
 
-  private attempt(resident: Resident, running: Job, stimulus: Stimulus): void {
-    running.trial ??= new Trial(this.world.trial, resident.sealer)
-    let outcome: Outcome
-    try {
-      outcome = this.run(resident, running.trial, stimulus)
-    } catch (thrown) {
-      this.failed(resident, running, thrown)
-      return
-    }
-    if ('need' in outcome) {
-      void this.wait(resident, running, outcome)
-      return
-    }
-    running.trial = undefined
-    try {
-      this.finish(resident, running, stimulus, outcome)
-    } catch (thrown) {
-      this.failed(resident, running, thrown)
-    }
-  }
-
-  private run(resident: Resident, trial: Trial, stimulus: Stimulus): Outcome {
-    try {
-      return this.world.step(resident.records.newest, stimulus, trial.given)
-    } catch (thrown) {
-      if (thrown instanceof Need) return { need: thrown.effects, answers: trial.given.answers }
-      throw thrown
-    }
-  }
-
-  private async wait(resident: Resident, running: Job, lacking: Extract<Outcome, { need: unknown }>): Promise<void> {
+  /** A run lacked something: brings it, and the job runs again. */
+  async wait(resident: Resident, running: Job, trial: Trial, lacking: Lacking): Promise<void> {
+    running.trial = trial
     const awaits = Trial.awaits(lacking.need)
     if (awaits) {
       if (this.stopping) return this.release(resident, running)
@@ -229,7 +192,7 @@ export class Steps {
       for (const queued of [running, ...resident.queue]) if (queued.early) this.keepEarly(resident, queued)
     }
     try {
-      await (running.trial as Trial).answer(lacking.need, lacking.answers, resident.records)
+      await trial.answer(lacking.need, lacking.answers, resident.records)
     } catch (thrown) {
       resident.waiting = false
       if (!this.lost(resident, running)) this.failed(resident, running, thrown)
@@ -239,7 +202,7 @@ export class Steps {
     if (this.lost(resident, running)) return
     if (this.stopping && awaits) return this.release(resident, running)
     if (running.recovered) this.attemptMarked(resident, running, running.stimulus as Stimulus)
-    else this.attempt(resident, running, running.stimulus as Stimulus)
+    else this.world.attempt(resident, running, running.stimulus as Stimulus)
   }
 
   // The pico's memory was dropped meanwhile: a job with a record is found again on disk, any other is queued anew.
@@ -262,12 +225,12 @@ export class Steps {
     if (inHand?.mail !== undefined && !queue.includes(inHand)) kept.delete(inHand.mail)
     resident.busy = false
     resident.inHand = undefined
-    if (queue.length > 0) this.world.mailbox().add(resident)
+    if (queue.length > 0) this.world.ready(resident)
   }
 
   // ---- ends ------------------------------------------------------------------------------------------------
 
-  private finish(resident: Resident, ended: Job, stimulus: Stimulus, done: Done): void {
+  finish(resident: Resident, ended: Job, stimulus: Stimulus, done: Done): void {
     if (done.rejected) {
       this.reject(resident, ended, done.rejected, done.answer)
       return
@@ -307,7 +270,7 @@ export class Steps {
       for (const { ended, settled } of resident.afterSync.splice(0)) ended.settle(settled)
   }
 
-  private failed(resident: Resident, broken: Job, thrown: unknown): void {
+  failed(resident: Resident, broken: Job, thrown: unknown): void {
     const fault = asPicoError(thrown)
     const disk = errorRow(fault.code).retry && fault.code.startsWith('store.')
     if (!disk) broken.attempts++

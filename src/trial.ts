@@ -1,10 +1,9 @@
 // Need and rerun (DESIGN 4, Effects): a run that lacks an answer ends, the effect is performed, the run begins anew.
 // Time, seed and state are those of the first run; answers are kept by ordinal. Limits turn into error values.
 
-import type { Sealer } from '../wallet/vault.ts'
 import type { PicoError } from './errors.ts'
 import { asPicoError } from './errors.ts'
-import type { Answer, Clock, Effect, EngineFacts, Given, JsonObject, Random, World } from './ports.ts'
+import type { Answer, Clock, Effect, Given, JsonObject, World } from './ports.ts'
 import type { PicoRecords } from './records.ts'
 
 export interface TrialLimits {
@@ -18,39 +17,27 @@ export interface TrialLimits {
 /** What every trial of an engine shares. */
 export interface TrialWorld {
   readonly clock: Clock
-  readonly random: Random
-  readonly facts: EngineFacts
   readonly limits: TrialLimits
-  readonly code: Given['code']
   readonly loadCode: (hash: string) => Promise<void>
-  /** An answer at hand, see Given. */
-  readonly ask: Given['ask']
   readonly perform: World['perform']
 }
 
 /** Reads may be many, one group a run; more than this is a loop. */
 const MAX_READS = 10_000
 
-/** One step or query, from its first run to its last. */
+/** One step or query that lacked something, from its first run to its last. */
 export class Trial {
+  /** What the next run is given. */
   given: Given
   private readonly world: TrialWorld
   private reruns = 0
   private reads = 0
   private since: number | undefined
 
-  constructor(world: TrialWorld, sealer: Sealer) {
+  /** `given`: what the first run was given. */
+  constructor(world: TrialWorld, given: Given) {
     this.world = world
-    const seed = world.random.bytes(32)
-    this.given = {
-      now: world.clock.now(),
-      seed,
-      answers: [],
-      ask: world.ask,
-      code: world.code,
-      draw: label => sealer.draw(seed, label),
-      engine: world.facts,
-    }
+    this.given = given
   }
 
   /** Does this need wait for the world (and not only for what is on this disk)? */

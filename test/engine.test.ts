@@ -530,7 +530,7 @@ describe('letters', () => {
     await engine.createPico(birth(1))
     const mail = (id: string) => toyEvent(1, 'send', { to: 'far', ids: [id] }) as unknown as Json
     const claim = async (id: string) => {
-      const settledAs = await engine.accept(picoId(1), mail(id), () => 2000)
+      const settledAs = await engine.accept(picoId(1), mail(id), { replyWithin: () => 2000 })
       return settledAs.state === 'applied' ? settledAs.replies[0] : undefined
     }
     const carried = await claim('r1')
@@ -559,7 +559,7 @@ describe('letters', () => {
     let answer: (value: Answer) => void = () => undefined
     world.answers = () => new Promise(resolve => (answer = resolve))
     const mail = toyEvent(1, 'ask', { urls: ['x'] }, 'slow') as unknown as Json
-    const heard = engine.accept(picoId(1), mail, () => 2000)
+    const heard = engine.accept(picoId(1), mail, { replyWithin: () => 2000 })
     const states: string[] = []
     heard.then(
       ({ state }) => states.push(state),

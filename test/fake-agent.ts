@@ -14,7 +14,7 @@ export interface FakeAgent extends Agent {
     readonly verbs: { name: string; args: JsonObject }[]
     readonly events: EventRequest[]
     readonly queries: QueryRequest[]
-    readonly envelopes: { text: string; contentType: string; live: boolean }[]
+    readonly envelopes: { text: string; live: boolean }[]
   }
   /** Channels that are not here. */
   readonly missing: Set<string>
@@ -73,9 +73,9 @@ export function fakeAgent(): FakeAgent {
       const answer = give(answers.verb)
       return typeof answer === 'function' ? answer(name, args) : answer
     },
-    async receive(envelope, contentType, carrier) {
+    async receive(envelope, carrier) {
       const text = Buffer.from(envelope).toString()
-      asked.envelopes.push({ text, contentType, live: carrier.live })
+      asked.envelopes.push({ text, live: carrier.live })
       if (carrier.live && text.includes('echo')) carrier.reply?.(Buffer.from(`reply to ${text}`))
       return answers.receive
     },

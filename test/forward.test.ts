@@ -50,7 +50,7 @@ async function caught(
   return { a, b, pair, envelope: envelope as Uint8Array, next: version === 'v1' ? own.verkey : own.short }
 }
 
-const give = (home: Home, envelope: Uint8Array) => home.node.receive(envelope, 'application/json', { live: false })
+const give = (home: Home, envelope: Uint8Array) => home.node.receive(envelope, { live: false })
 const did = (home: Home) => home.node.moves.mail.did
 
 function wrapV1(home: Home, envelope: Uint8Array, next: string, hops = 1): Uint8Array {

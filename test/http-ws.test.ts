@@ -100,7 +100,7 @@ test('what a peer does not read is given back beyond one envelope', async () => 
   const line = await open()
   const outcomes: boolean[] = []
   const done = new Promise<void>(resolve => {
-    agent.receive = async (_, __, { reply }) => {
+    agent.receive = async (_, { reply }) => {
       // More than the buffers of two sockets hold.
       for (let i = 0; i < 100_000 && outcomes.at(-1) !== false; i++) outcomes.push(reply?.(Buffer.alloc(1000)) ?? true)
       resolve()

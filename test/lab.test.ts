@@ -1,7 +1,7 @@
 // What the engines of tests have in common with one that main.ts starts.
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { LabEngine, unserve } from './lab.ts'
+import { LabEngine, post, unserve } from './lab.ts'
 
 const RULESET = `ruleset test.pattern { meta { shares matches }
   global { matches = function(text) { text.match(re#^(a|a)*$#) } } }`
@@ -19,4 +19,11 @@ test('a pattern that would try every way through a text goes on in linear time',
   const begun = Date.now()
   expect(await engine.query(pico, 'test.pattern', 'matches', { text: `${'a'.repeat(28)}!` })).toBe(false)
   expect(Date.now() - begun).toBeLessThan(500)
+})
+
+test('what is nested too deeply is refused where it is read', async () => {
+  const deep = (levels: number) => Buffer.from(`{"protected":${'['.repeat(levels)}${']'.repeat(levels)}}`)
+  const before = (await engine.verb('status')).refused.count
+  expect([await post(engine.url, deep(64)), await post(engine.url, deep(500_000))]).toEqual([400, 400])
+  expect((await engine.verb('status')).refused.count).toBe(before + 2)
 })

@@ -190,15 +190,15 @@ export async function logged(engine: LabEngine, pico: string): Promise<Json[]> {
 /** Envelopes that reach the engine meanwhile, none of them taken. */
 export async function keptBack(engine: LabEngine, count: number, during: () => Promise<void>): Promise<Uint8Array[]> {
   const kept: Uint8Array[] = []
-  const node = engine.node as { receive?: LabEngine['node']['receive'] }
+  const { node } = engine
+  const { receive } = node
   node.receive = async envelope => {
     kept.push(envelope)
     return { status: 202 }
   }
   await during()
   while (kept.length < count) await sleep(10)
-  // The own member goes, the class's is seen again.
-  delete node.receive
+  node.receive = receive
   return kept
 }
 

@@ -170,11 +170,11 @@ export class Net {
       there.deaths.delete(hear)
       return life.dead ? never() : answer
     }
-    const post = (url: string, envelope: Uint8Array, contentType: string): Promise<Posted> => {
+    const post = (url: string, envelope: Uint8Array): Promise<Posted> => {
       const refused = this.tap(from.name, url, envelope)
       if (refused !== undefined) return Promise.resolve({ status: refused, reason: 'ETEST' })
       return over<Posted>(url, { status: 0, reason: 'ECONNREFUSED' }, async home => {
-        const received = await home.node.receive(envelope, contentType, { live: false })
+        const received = await home.node.receive(envelope, { live: false })
         const { status, body, contentType: type } = received
         received.carried?.(true)
         return { status, ...(body === undefined ? {} : { body }), ...(type === undefined ? {} : { contentType: type }) }

@@ -320,7 +320,7 @@ export async function toyEngine(store: Store, rest: Partial<EngineOptions> = {})
     world,
     step: toyStep(),
     runQuery: toyQuery,
-    code: () => undefined,
+    code: new Map(),
     toStimulus: async (_, stored) => stored as unknown as Stimulus,
     mark: memoryMark(),
     facts: { baseUrl: 'http://here', engineDid: 'did:key:engine', version: '0' },

@@ -73,7 +73,7 @@ async function dispatch(agent: Agent, asked: Asked): Promise<Reply> {
 type Sent = { eci: string; domain: string; name: string; wait: boolean; query?: { rid: string; name: string } }
 
 async function event(agent: Agent, asked: Asked, sent: Sent, label = 'none'): Promise<EventResult> {
-  if (asked.exhausted) agent.channel(sent.eci)
+  if (asked.exhausted()) agent.channel(sent.eci)
   const given = await attributes(asked)
   const body: JsonObject = label === 'none' ? given : { ...given, __eid: label }
   const attrs = { ...body, _headers: shownHeaders(asked) }
@@ -82,7 +82,7 @@ async function event(agent: Agent, asked: Asked, sent: Sent, label = 'none'): Pr
 }
 
 async function query(agent: Agent, asked: Asked, eci: string, rid: string, name: string): Promise<Reply> {
-  if (asked.exhausted) agent.channel(eci)
+  if (asked.exhausted()) agent.channel(eci)
   const args = { ...(await attributes(asked)), _headers: shownHeaders(asked) }
   return answer(name, await agent.query({ eci, rid, name: name.replace(SUFFIX, ''), args }))
 }

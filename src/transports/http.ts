@@ -63,7 +63,7 @@ export async function listenPublic(options: PublicOptions): Promise<Listener> {
   server.on('request', (request, response) => {
     lastResponse.set(request.socket, response)
     const address = request.socket.remoteAddress ?? ''
-    void answer(options, base, request, meter.exhausted(address)).then(reply => {
+    void answer(options, base, request, () => meter.exhausted(address)).then(reply => {
       const said = rationed(meter, address, reply)
       write(request, response, isClassic(request.url) ? withCors(said) : said)
     })
@@ -89,7 +89,7 @@ async function answer(
   options: PublicOptions,
   base: () => string,
   request: IncomingMessage,
-  exhausted: boolean,
+  exhausted: () => boolean,
 ): Promise<Reply> {
   try {
     return await route(options, base, ask(request, options.limits, exhausted))
@@ -123,8 +123,9 @@ async function inbox(agent: Agent, asked: Asked): Promise<Reply> {
   if (!ENVELOPE.test(contentType))
     throw new PicoError('usage.media_type', 'Send a DIDComm envelope with its media type.')
   const envelope = await asked.body(asked.limits.envelope_bytes)
-  if (!withinDepth(envelope, asked.limits.json_depth)) throw tooDeep(asked.limits)
-  const received = await agent.receive(envelope, contentType, { live: false })
+  const received = await agent.receive(envelope, { live: false })
+  // Whoever reads it bounds the depth before anything recurses; looked at again only to say what was wrong.
+  if (received.status === 400 && !withinDepth(envelope, asked.limits.json_depth)) throw tooDeep(asked.limits)
   const refused = received.refused ? { refused: true } : {}
   if (received.status === 200 && received.body !== undefined)
     return {
@@ -171,7 +172,7 @@ function status(agent: Agent, asked: Asked): Reply {
   )
 }
 
-function ask(request: IncomingMessage, limits: Limits, exhausted: boolean): Asked {
+function ask(request: IncomingMessage, limits: Limits, exhausted: () => boolean): Asked {
   const target = request.url ?? '/'
   const [path = '', ...query] = target.split('?')
   let segments: string[]
@@ -189,11 +190,11 @@ function ask(request: IncomingMessage, limits: Limits, exhausted: boolean): Aske
     mediaType: (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase(),
     limits,
     exhausted,
-    body: limit => readBody(request, limit, exhausted ? 0 : DRAIN_BYTES),
+    body: limit => readBody(request, limit, () => (exhausted() ? 0 : DRAIN_BYTES)),
   }
 }
 
-function readBody(request: IncomingMessage, limit: number, drain: number): Promise<Uint8Array> {
+function readBody(request: IncomingMessage, limit: number, drain: () => number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
@@ -201,7 +202,7 @@ function readBody(request: IncomingMessage, limit: number, drain: number): Promi
     request.on('data', (chunk: Buffer) => {
       size += chunk.length
       if (size <= limit) chunks.push(chunk)
-      else if (size > limit + drain) tooLarge()
+      else if (size > limit + drain()) tooLarge()
     })
     request.on('end', () =>
       size > limit ? tooLarge() : resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)),

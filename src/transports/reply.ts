@@ -31,7 +31,7 @@ export interface Asked {
   readonly mediaType: string
   readonly limits: Limits
   /** Its address has used up its refusals: what can be refused before the body is read should be. */
-  readonly exhausted: boolean
+  exhausted(): boolean
   /** The whole body; throws PicoError `usage.too_large`. */
   body(limit: number): Promise<Uint8Array>
 }

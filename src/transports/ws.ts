@@ -65,7 +65,7 @@ function serve(line: WebSocket, agent: Agent, limits: Limits, meter: RefusalMete
   }
   const take = async (frame: Uint8Array) => {
     if (cut) return
-    const received = await agent.receive(frame, '', { live: true, reply })
+    const received = await agent.receive(frame, { live: true, reply })
     if (received.status === 503) return line.close(CLOSE.later)
     if (received.status >= 400) return refuse()
     if (received.refused) meter.refused(address)

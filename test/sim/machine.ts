@@ -321,10 +321,10 @@ export class Machine implements Server {
 
   // ---- what peers and clients reach ----------------------------------------------------------------------------------
 
-  async post(_path: string, envelope: Uint8Array, contentType: string): Promise<Posted | undefined> {
+  async post(_path: string, envelope: Uint8Array): Promise<Posted | undefined> {
     const { node, life } = this
     if (node === undefined) return undefined
-    const received = await Promise.race([node.receive(envelope, contentType, { live: false }), life.ended])
+    const received = await Promise.race([node.receive(envelope, { live: false }), life.ended])
     if (received === undefined) return undefined
     const { status, body, contentType: type } = received
     received.carried?.(body !== undefined)
@@ -355,7 +355,7 @@ export class Machine implements Server {
       headers: request.headers,
       mediaType: request.headers['content-type'] ?? '',
       limits: LIMITS,
-      exhausted: false,
+      exhausted: () => false,
       body: async () => Buffer.from(request.body ?? ''),
     }
     const reply = await Promise.race([classicRoute(node as Agent, asked), life.ended])

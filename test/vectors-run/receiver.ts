@@ -199,7 +199,7 @@ async function furnish(store: Store, setting: Setting): Promise<void> {
     seed: new Uint8Array(32),
     answers: [],
     ask: () => undefined,
-    code: () => undefined,
+    code: new Map(),
     draw: label => sealer.draw(new Uint8Array(32), label),
     engine: { baseUrl: BASE, engineDid: '', version: '0' },
   }
@@ -326,7 +326,7 @@ export class Receiver {
     this.clock.set(now)
     Object.assign(this, { opened: [], sent: [], fetched: [], forwarded: [], faults: [] })
     const before = this.store.writes
-    const answer = await this.node.receive(envelope, 'application/json', { live: false })
+    const answer = await this.node.receive(envelope, { live: false })
     await this.quiet()
     if (answer.body !== undefined) this.sent.push(answer.body)
     const { opened, sent, fetched, forwarded, faults } = this

@@ -1,7 +1,7 @@
 // basicmessage/1.0 (RFC 0095) and 2.0. v1 carries `sent_time` in the body, v2 the header `created_time`.
 
 import { protocol } from './machine.ts'
-import { type JsonObject, type Problem, problem, text } from './problem.ts'
+import { type JsonObject, type Problem, problem, text } from './message.ts'
 
 export const basicMessage = protocol({
   name: 'basicmessage',

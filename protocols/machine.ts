@@ -2,23 +2,25 @@
 // legality and consequence together. `advance` is pure: it reads a thread and a turn, and gives the next thread with
 // everything that must be committed beside it. What needs keys, DIDs or chance comes in by `Turn`, never by import.
 
-import { type Message, parseType } from './message.ts'
 import {
   compact,
   isProblem,
   type Json,
   type JsonObject,
+  type Message,
+  minor,
   type Problem,
+  parseType,
   problem,
-  problemReport,
+  sameMajor,
   text,
-  wireCode,
-} from './problem.ts'
+} from './message.ts'
+import { outgoingOf, type Spoken } from './outgoing.ts'
+import { problemReport, wireCode } from './problem.ts'
 import type {
   Circumstances,
   ConnectionFacts,
   Dialect,
-  Draft,
   MessageRule,
   Moved,
   Outgoing,
@@ -54,40 +56,8 @@ export function protocol<
   return spec as unknown as Protocol
 }
 
-/** The rows of the table, in order, for diagrams and exhaustive tests. */
-export function rows(
-  protocol: Protocol,
-): readonly { role: string; state: string; trigger: Trigger; index: number; row: Row }[] {
-  return Object.entries(protocol.roles).flatMap(([role, states]) =>
-    Object.entries(states).flatMap(([state, triggers]) =>
-      Object.entries(triggers).flatMap(([trigger, row]) =>
-        list(row).map((one, index) => ({ role, state, trigger: trigger as Trigger, index, row: one })),
-      ),
-    ),
-  )
-}
-
 function list(row: Row | readonly Row[] | undefined): readonly Row[] {
   return row === undefined ? [] : Array.isArray(row) ? row : [row as Row]
-}
-
-/** A Mermaid state diagram, one composite state per role. */
-export function diagram(protocol: Protocol): string {
-  const name = (role: string, state: string) => `${role}_${state}`.replace(/[^A-Za-z0-9_]/g, '_')
-  const roles = Object.entries(protocol.roles).map(([role, states]) => {
-    const inner = Object.keys(states).map(state => `    ${name(role, state)} : ${state}`)
-    const arrows = rows(protocol)
-      .filter(row => row.role === role)
-      .map(({ state, trigger, row }) => `    ${name(role, state)} --> ${name(role, row.to)} : ${arrow(trigger, row)}`)
-    const first = `    [*] --> ${name(role, Object.keys(states)[0]!)}`
-    return [`  state ${name('role', role)} {`, first, ...inner, ...new Set(arrows), '  }'].join('\n')
-  })
-  return ['stateDiagram-v2', ...roles].join('\n')
-}
-
-function arrow(trigger: string, row: Row): string {
-  const sent = Object.keys(row.send ?? {})
-  return sent.length > 0 ? `${trigger} / send ${sent.join(', ')}` : trigger
 }
 
 // ---- the step of a thread ----------------------------------------------------------------------------------
@@ -193,11 +163,6 @@ function move(
   }
 }
 
-interface Spoken {
-  readonly uri: string
-  readonly dialect: Dialect
-}
-
 /** RFC 0003: same major, the lower minor; a thread keeps what it began with. */
 function dialectOf(protocol: Protocol, turn: Turn): Spoken {
   const version = turn.thread?.version ?? turn.message?.version ?? turn.version
@@ -215,15 +180,6 @@ function dialectOf(protocol: Protocol, turn: Turn): Spoken {
 function piuriOf(message: Message | undefined): string | undefined {
   const type = message && parseType(message.type)
   return type && !isProblem(type) ? type.piuri : undefined
-}
-
-/** `https://…/name/1.x` equal up to the minor version. */
-export function sameMajor(a: string, b: string): boolean {
-  return a.slice(0, a.lastIndexOf('.')) === b.slice(0, b.lastIndexOf('.'))
-}
-
-function minor(uri: string): number {
-  return Number(uri.slice(uri.lastIndexOf('.') + 1))
 }
 
 function nextThread(
@@ -255,44 +211,6 @@ function nextThread(
     data: turn.data,
     updatedAt: turn.now,
     ...(expiresAt !== undefined && { expiresAt }),
-  }
-}
-
-function outgoingOf(
-  { uri, dialect }: Spoken,
-  thread: Thread,
-  relation: Relation | undefined,
-  turn: Turn,
-  connectionId: string | undefined,
-  name: string,
-  id: string,
-  draft: Draft,
-): Outgoing {
-  const from = draft.from ?? relation?.myDid?.did ?? turn.connection?.myDid
-  const to = draft.to ?? relation?.theirDid?.did ?? turn.connection?.theirDid
-  if (typeof from !== 'string' || !to) throw new Error(`${uri} ${name} has no sender or no receiver`)
-  const pthid = draft.pthid ?? thread.pthid
-  const message: Message = {
-    version: thread.version,
-    id,
-    type: draft.type ?? `${uri}/${dialect.wire?.[name] ?? name}`,
-    thid: draft.thid ?? thread.threadId,
-    ...(pthid !== undefined && { pthid }),
-    ...(thread.version === 'v2' && { from, ...(typeof to === 'string' && { to: [to] }) }),
-    ...(thread.version === 'v2' && { createdTime: Math.floor(turn.now / 1000) }),
-    ...(draft.createdTime !== undefined && { createdTime: draft.createdTime }),
-    ...(draft.expiresTime !== undefined && { expiresTime: draft.expiresTime }),
-    body: draft.body ?? {},
-    attachments: draft.attachments ?? [],
-    ...(draft.returnRoute && { returnRoute: draft.returnRoute }),
-  }
-  return {
-    name,
-    message,
-    from,
-    to,
-    ...(connectionId !== undefined && { connectionId }),
-    ...(draft.fromPrior && { fromPrior: draft.fromPrior }),
   }
 }
 

@@ -3,7 +3,8 @@
 // `dispatch` in index.ts: ACA-Py answers any family's message with a notification). No report answers a report.
 
 import { protocol } from './machine.ts'
-import { compact, problem, problemReport, reportedCode, reportedComment, text } from './problem.ts'
+import { compact, problem, text } from './message.ts'
+import { problemReport, reportedCode, reportedComment } from './problem.ts'
 
 export const reportProblem = protocol({
   name: 'report-problem',

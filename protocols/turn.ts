@@ -1,9 +1,7 @@
 // What goes into a row of a protocol table and what comes out: the seam between the tables and the engine, as types.
 // The engine implements `Turn` with the wallet; the tables never see a key. Times are milliseconds unless said.
 
-import type { Attachment } from './attachment.ts'
-import type { Message, Version } from './message.ts'
-import type { Json, JsonObject, Problem } from './problem.ts'
+import type { Attachment, Json, JsonObject, Message, Problem, Version } from './message.ts'
 
 // ---- what a run of a protocol is ---------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
-// The interpreter of the protocol tables: role -> state -> trigger -> row (RFC 0003 "States", "Roles"). A row says
-// legality and consequence together. `advance` is pure: it reads a thread and a turn, and gives the next thread with
-// everything that must be committed beside it. What needs keys, DIDs or chance comes in by `Turn`, never by import.
+// The interpreter of the protocol tables: which table a message belongs to, and then role -> state -> trigger -> row (RFC
+// 0003 "States", "Roles"). A row says legality and consequence together. `advance` is pure: it reads a thread and a turn,
+// and gives the next thread with everything that must be committed beside it. What needs keys, DIDs or chance comes in by
+// `Turn`, never by import.
 
 import {
   compact,
@@ -8,6 +9,7 @@ import {
   type Json,
   type JsonObject,
   type Message,
+  type MessageType,
   minor,
   type Problem,
   parseType,
@@ -15,8 +17,8 @@ import {
   sameMajor,
   text,
 } from './message.ts'
-import { outgoingOf, type Spoken } from './outgoing.ts'
-import { problemReport, wireCode } from './problem.ts'
+import { outgoingOf, reportOf, type Spoken } from './outgoing.ts'
+import { wireCode } from './problem.ts'
 import type {
   Circumstances,
   ConnectionFacts,
@@ -58,6 +60,111 @@ export function protocol<
 
 function list(row: Row | readonly Row[] | undefined): readonly Row[] {
   return row === undefined ? [] : Array.isArray(row) ? row : [row as Row]
+}
+
+// ---- the table of a message --------------------------------------------------------------------------------
+
+/** What a list of protocols knows of messages. */
+export interface Tables {
+  /** The protocol of that name (a thread's `protocol`). */
+  readonly byName: (name: string) => Protocol | undefined
+  /** The protocols that know a message type, and its name in their tables; same major version, any minor (RFC 0003). */
+  readonly byType: (uri: string) => readonly Known[]
+  /**
+   * Finds table, trigger and thread for a message. `find` looks a thread up by id (compared by `idKey`).
+   * A general problem report on a thread whose protocol has a report of its own goes there, whatever its family.
+   * Problems: `message.unsupported` (no such protocol or message), `message.version` (another major version).
+   */
+  readonly dispatch: (message: Message, find: Find) => Dispatched | Problem
+}
+
+type Find = (threadId: string) => Thread | undefined
+
+export interface Known {
+  readonly protocol: Protocol
+  readonly name: string
+}
+
+export interface Dispatched {
+  readonly protocol: Protocol
+  readonly trigger: Trigger
+  readonly thread?: Thread
+  /** The thread of `pthid`: pass it on in the turn. */
+  readonly parent?: Thread
+}
+
+const TYPES_KEPT = 500
+
+/** The list's answers. The first protocol of the list that takes a message gets it. */
+export function tables(protocols: readonly Protocol[]): Tables {
+  // The tables never change; types come from peers, so past a number all are forgotten.
+  const types = new Map<string, readonly Known[]>()
+  const byName = (name: string) => protocols.find(one => one.name === name)
+  const byType = (uri: string) => {
+    const known = types.get(uri)
+    if (known !== undefined) return known
+    const type = parseType(uri)
+    if (isProblem(type)) return []
+    const found = knowing(protocols, type)
+    if (types.size >= TYPES_KEPT) types.clear()
+    types.set(uri, found)
+    return found
+  }
+  const dispatch = (message: Message, find: Find) => {
+    const found = byType(message.type)
+    return found.length === 0 ? unknown(protocols, message) : taker(found, byName, message, find)
+  }
+  return { byName, byType, dispatch }
+}
+
+function knowing(protocols: readonly Protocol[], { piuri, name: wireName }: MessageType): readonly Known[] {
+  return protocols.flatMap(protocol => {
+    const name = canonical(protocol, piuri, wireName)
+    return name === undefined ? [] : [{ protocol, name }]
+  })
+}
+
+function canonical(protocol: Protocol, piuri: string, wireName: string): string | undefined {
+  for (const dialect of protocol.speaks.filter(one => sameMajor(one.uri, piuri))) {
+    const names = dialect.only ?? Object.keys(protocol.messages)
+    const name = names.find(one => (dialect.wire?.[one] ?? one) === wireName || one === wireName)
+    if (name !== undefined) return name
+  }
+  return undefined
+}
+
+function taker(found: readonly Known[], byName: Tables['byName'], message: Message, find: Find): Dispatched | Problem {
+  const parent = message.pthid === undefined ? undefined : find(message.pthid)
+  for (const { protocol, name } of found) {
+    const thread = find(protocol.threadKey?.(message) ?? message.thid)
+    const reported = protocol.messages[name]!.problem
+      ? (reportedOn(byName, find(message.thid)) ?? reportedOn(byName, parent))
+      : undefined
+    if (reported) return { ...reported, ...(parent && { parent }) }
+    const own = thread?.protocol === protocol.name ? thread : undefined
+    if (protocol.claims ? protocol.claims(message, own, parent) : !thread || own) {
+      return { protocol, trigger: `receive ${name}`, ...(own && { thread: own }), ...(parent && { parent }) }
+    }
+  }
+  return problem('message.unexpected', 'the thread belongs to another protocol', 'thid')
+}
+
+/** The thread's own protocol and its report message, if it has one. */
+function reportedOn(byName: Tables['byName'], thread: Thread | undefined): Dispatched | undefined {
+  const protocol = thread && byName(thread.protocol)
+  const name = protocol && Object.keys(protocol.messages).find(one => protocol.messages[one]!.problem)
+  return thread && protocol && name !== undefined ? { protocol, trigger: `receive ${name}`, thread } : undefined
+}
+
+function unknown(protocols: readonly Protocol[], message: Message): Problem {
+  const type = parseType(message.type)
+  if (isProblem(type)) return type
+  const known = (uri: string) => uri.slice(0, uri.lastIndexOf('/')) === `${type.docUri}${type.protocol}`
+  return protocols.some(protocol =>
+    protocol.speaks.some(dialect => known(dialect.uri) && !sameMajor(dialect.uri, type.piuri)),
+  )
+    ? problem('message.version', `version ${type.version.major} of ${type.protocol} is not spoken here`, 'type')
+    : problem('message.unsupported', 'no protocol here knows that message', 'type')
 }
 
 // ---- the step of a thread ----------------------------------------------------------------------------------
@@ -308,36 +415,14 @@ export function refuse(
   trigger: Trigger,
   given: Circumstances & { readonly thread?: Thread },
 ): Refused {
-  const { message, connection, thread, now } = given
+  const { message, thread } = given
   const told = message && trigger.startsWith('receive ') ? wireCode(fault.code, message.version) : undefined
   const ends = endsOf(protocol, given)
   if (!told || !message || !ends || /\/(problem[-_]report|ack)$/.test(message.type)) return fault
   const own = protocol.report?.(told, fault.message, thread)
   if (protocol.report && !own) return fault
-  const id = given.draw.id()
-  const { uri, dialect } = dialectOf(protocol, given as Turn)
-  const general = problemReport(message.version, told, fault.message, thread?.threadId ?? message.thid)
-  const head = own
-    ? {
-        type: `${uri}/${dialect.wire?.[own.name] ?? own.name}`,
-        thid: message.thid,
-        pthid: message.pthid,
-        body: own.body,
-      }
-    : { type: general.type, thid: general.thid ?? id, pthid: general.pthid, body: general.body }
-  const { pthid, ...rest } = head
-  const addressed =
-    message.version === 'v2' ? { from: ends.from, to: [ends.to], createdTime: Math.floor(now / 1000) } : {}
-  const report: Message = {
-    version: message.version,
-    id,
-    ...rest,
-    ...(pthid !== undefined && { pthid }),
-    ...addressed,
-    attachments: [],
-  }
-  const connectionId = connection && { connectionId: connection.connectionId }
-  return { ...fault, report: { name: own?.name ?? 'problem-report', message: report, ...ends, ...connectionId } }
+  const spoken = dialectOf(protocol, given as Turn)
+  return { ...fault, report: reportOf(spoken, own, { code: told, comment: fault.message }, ends, message, given) }
 }
 
 function endsOf(

@@ -1,5 +1,5 @@
-// What leaves: how the draft of a row becomes a message, and how a message is written as JSON. No message that comes in
-// needs any of it; reading is message.ts.
+// What leaves: how the draft of a row or a report of a fault becomes a message, and how a message is written as JSON.
+// Reading, which every message that comes in needs, is message.ts.
 
 import {
   ATTACHMENT_NAMES,
@@ -11,7 +11,8 @@ import {
   type Message,
   text,
 } from './message.ts'
-import type { Dialect, Draft, Outgoing, Relation, Thread, Turn } from './turn.ts'
+import { problemReport } from './problem.ts'
+import type { Circumstances, Dialect, Draft, Outgoing, Relation, Thread, Turn } from './turn.ts'
 
 /** The spelling a thread has on the wire: its PIURI, with the minor version agreed on, and the names of its messages. */
 export interface Spoken {
@@ -59,6 +60,38 @@ export function outgoingOf(
     ...(connectionId !== undefined && { connectionId }),
     ...(draft.fromPrior && { fromPrior: draft.fromPrior }),
   }
+}
+
+/**
+ * The report of a fault in `about` to who sent it: the protocol's own message `own` in the dialect `spoken`, or the
+ * general one (RFC 0035, report-problem/2.0) with `told`.
+ */
+export function reportOf(
+  { uri, dialect }: Spoken,
+  own: { readonly name: string; readonly body: JsonObject } | undefined,
+  told: { readonly code: string; readonly comment: string },
+  ends: { readonly from: string; readonly to: string },
+  about: Message,
+  { connection, thread, now, draw }: Circumstances & { readonly thread?: Thread },
+): Outgoing {
+  const id = draw.id()
+  const general = problemReport(about.version, told.code, told.comment, thread?.threadId ?? about.thid)
+  const head = own
+    ? { type: `${uri}/${dialect.wire?.[own.name] ?? own.name}`, thid: about.thid, pthid: about.pthid, body: own.body }
+    : { type: general.type, thid: general.thid ?? id, pthid: general.pthid, body: general.body }
+  const { pthid, ...rest } = head
+  const addressed =
+    about.version === 'v2' ? { from: ends.from, to: [ends.to], createdTime: Math.floor(now / 1000) } : {}
+  const message: Message = {
+    version: about.version,
+    id,
+    ...rest,
+    ...(pthid !== undefined && { pthid }),
+    ...addressed,
+    attachments: [],
+  }
+  const connectionId = connection && { connectionId: connection.connectionId }
+  return { name: own?.name ?? 'problem-report', message, ...ends, ...connectionId }
 }
 
 // ---- as JSON -----------------------------------------------------------------------------------------------

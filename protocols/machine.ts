@@ -216,8 +216,12 @@ function opening(protocol: Protocol, trigger: Trigger): { role: string; state: s
   return undefined
 }
 
+/** What a message's rule asks of its form: the texts it must hold, then the rule's own check. */
 function badForm(protocol: Protocol, trigger: Trigger, message: Message): Problem | undefined {
-  return protocol.messages[trigger.slice('receive '.length)]?.check?.(message.body, message)
+  const rule = protocol.messages[trigger.slice('receive '.length)]
+  for (const member of rule?.texts ?? [])
+    if (text(message.body, member) === undefined) return problem('message.malformed', `${member} is not a text`, member)
+  return rule?.check?.(message.body, message)
 }
 
 function unexpected(protocol: Protocol, trigger: Trigger, state: string | undefined): Problem {

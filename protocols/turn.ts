@@ -237,7 +237,9 @@ export interface Row<S extends string = string, M extends string = string> {
 }
 
 export interface MessageRule {
-  /** Form of the body, for every dialect. */
+  /** Members of the body that must be texts (an empty one is a text); else the message is malformed. */
+  readonly texts?: readonly string[]
+  /** Form of the body beyond `texts`, for every dialect. */
   readonly check?: (body: JsonObject, message: Message) => Problem | undefined
   /** Is this protocol's problem report: never answered by one, and where other families' reports on a thread are led. */
   readonly problem?: boolean

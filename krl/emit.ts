@@ -24,8 +24,8 @@ import type {
   Statement,
   StatementBody,
 } from './ast.ts'
+import { EMITTED } from './load.ts'
 import { literalText } from './parse.ts'
-import { EMITTED } from './runtime.ts'
 import type { Binding, Resolution } from './scope.ts'
 import { OPERATOR } from './scope.ts'
 import { compileRule } from './select.ts'

@@ -3,12 +3,12 @@
 
 import { check, type Domains } from './check.ts'
 import { emit } from './emit.ts'
+import { load } from './load.ts'
 import { parse } from './parse.ts'
-import { load } from './runtime.ts'
 import type { CompiledRuleset, Diagnostic, RulesetMeta } from './types.ts'
 
 export type { Domains, MemberKind } from './check.ts'
-export { load } from './runtime.ts'
+export { load } from './load.ts'
 
 export interface CompileOptions {
   /** What the engine offers beside modules: `ctx`, `event`, `math`, ... */

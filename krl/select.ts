@@ -1,4 +1,4 @@
-// `select` as data: the event expression that krl/eventex.ts follows, the events that can move it, and the hash under
+// `select` as data: the event expression that krl/runtime.ts follows, the events that can move it, and the hash under
 // which a rule's progress is kept, so that an unchanged select keeps its progress when the ruleset changes.
 
 import type { EventExpression, EventPattern, Rule, Select, SourceExpression } from './ast.ts'

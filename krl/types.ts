@@ -122,7 +122,7 @@ export interface RegexSpec {
   readonly flags: string
 }
 
-/** An event expression as data; the engine keeps its progress between steps (krl/eventex.ts). */
+/** An event expression as data; the engine keeps its progress between steps (krl/runtime.ts). */
 export type EventEx =
   | {
       readonly op: 'event'

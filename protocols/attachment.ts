@@ -1,58 +1,11 @@
-// Attachments (RFC 0017, DIDComm v2 "Attachments"): structure and base64 only, no signatures. The base64 rules meet
+// What an attachment holds (RFC 0017, DIDComm v2 "Attachments"): bytes and base64, no signatures. The base64 rules meet
 // both known peers: ACA-Py refuses `-` and `_`, strict decoders refuse missing padding, so we emit the standard
 // alphabet, padded, from JSON whose characters never need `+` or `/`; all four spellings are accepted.
 
-import { compact, isObject, isProblem, type Json, type JsonObject, type Problem, problem, text } from './problem.ts'
-
-/** `slot`: v1 keeps attachments under `<slot>~attach` ('' for `~attach`); `single`: as an object, not a list. */
-export interface Attachment {
-  readonly slot?: string
-  readonly single?: boolean
-  readonly id?: string
-  readonly mediaType?: string
-  /** `json`, `base64` or `links`, with `hash`, `sha256`, `jws` beside. */
-  readonly data: JsonObject
-  /** Members this model does not name (`format`, `filename`, `byte_count`, …), as found. */
-  readonly more?: JsonObject
-}
+import { isProblem, type Json, type JsonObject, type Problem, problem, text } from './message.ts'
 
 /** As deep as a message itself may nest. */
 const MAX_DEPTH = 64
-
-const SPELLING = { v1: { id: '@id', mediaType: 'mime-type' }, v2: { id: 'id', mediaType: 'media_type' } } as const
-
-export function parseAttachment(
-  json: Json,
-  version: 'v1' | 'v2',
-  place: string,
-  slot?: string,
-  single?: boolean,
-): Attachment | Problem {
-  if (!isObject(json)) return problem('message.malformed', 'an attachment is not an object', place)
-  const { id, mediaType } = SPELLING[version]
-  const { [id]: _id, [mediaType]: _type, data: named, ...rest } = json
-  // An example of RFC 0023 leaves the `data` member out and writes what it holds in its place.
-  const bare = named === undefined && ['base64', 'json', 'links'].some(member => Object.hasOwn(rest, member))
-  const [data, more] = bare ? [rest, {}] : [named, rest]
-  if (!isObject(data)) return problem('message.malformed', 'an attachment has no data', place)
-  return {
-    data,
-    ...(text(json, id) !== undefined && { id: text(json, id)! }),
-    ...(text(json, mediaType) !== undefined && { mediaType: text(json, mediaType)! }),
-    ...(slot !== undefined && { slot }),
-    ...(single && { single }),
-    ...(Object.keys(more).length > 0 && { more }),
-  }
-}
-
-export function serialiseAttachment(attachment: Attachment, version: 'v1' | 'v2'): JsonObject {
-  const { id, mediaType } = SPELLING[version]
-  return {
-    ...compact({ [id]: attachment.id, [mediaType]: attachment.mediaType }),
-    ...attachment.more,
-    data: attachment.data,
-  }
-}
 
 /** The attachment's bytes: `base64` decoded, or `json` as text. Links are never followed here. */
 export function attachmentBytes(attachment: { readonly data: JsonObject }): Uint8Array | Problem {

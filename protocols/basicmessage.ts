@@ -1,7 +1,7 @@
 // basicmessage/1.0 (RFC 0095) and 2.0. v1 carries `sent_time` in the body, v2 the header `created_time`.
 
 import { protocol } from './machine.ts'
-import { type JsonObject, type Problem, problem, text } from './problem.ts'
+import { problem, text } from './message.ts'
 
 export const basicMessage = protocol({
   name: 'basicmessage',
@@ -9,7 +9,7 @@ export const basicMessage = protocol({
     { uri: 'https://didcomm.org/basicmessage/1.0', version: 'v1' },
     { uri: 'https://didcomm.org/basicmessage/2.0', version: 'v2' },
   ],
-  messages: { message: { check: needsContent } },
+  messages: { message: { texts: ['content'] } },
   roles: {
     sender: {
       start: {
@@ -35,9 +35,3 @@ export const basicMessage = protocol({
     receiver: { start: { 'receive message': { to: 'received' } }, received: {} },
   },
 })
-
-function needsContent(body: JsonObject): Problem | undefined {
-  return text(body, 'content') === undefined
-    ? problem('message.malformed', 'content is not a text', 'content')
-    : undefined
-}

@@ -23,18 +23,19 @@ import {
 } from './handshake.ts'
 import { handshakeFor, readInvitation } from './invitation.ts'
 import { protocol } from './machine.ts'
-import { attachment, type Message } from './message.ts'
 import {
+  attachment,
   compact,
   isObject,
   isProblem,
   type Json,
   type JsonObject,
+  type Message,
   type Problem,
   problem,
-  reportedCode,
   text,
-} from './problem.ts'
+} from './message.ts'
+import { reportedCode } from './problem.ts'
 import type { Draft, Resolved, Service, Turn } from './turn.ts'
 
 export const didExchange = protocol({

@@ -3,8 +3,7 @@
 // protocol under both prefixes: answers go by thid, and what is disclosed is read without repetition.
 
 import { protocol } from './machine.ts'
-import { parseType } from './message.ts'
-import { compact, isObject, isProblem, type Json, type JsonObject, problem, text } from './problem.ts'
+import { compact, isObject, isProblem, type Json, type JsonObject, parseType, problem, text } from './message.ts'
 import type { Feature, Turn } from './turn.ts'
 
 const QUERY_SECONDS = 3600

@@ -22,7 +22,8 @@ import {
 } from './handshake.ts'
 import { handshakeFor, readInvitation } from './invitation.ts'
 import { protocol } from './machine.ts'
-import { isProblem, type Json, type Problem, problem, problemReport, text } from './problem.ts'
+import { isProblem, type Json, type Problem, problem, text } from './message.ts'
+import { problemReport } from './problem.ts'
 import type { Draft, Resolved, Turn } from './turn.ts'
 
 export const firstContact = protocol({

@@ -2,17 +2,8 @@
 // events `connection:*`, which have the same attributes on both sides and for both versions (DESIGN 3).
 
 import { type Invitation, readInvitation } from './invitation.ts'
-import {
-  compact,
-  isObject,
-  isProblem,
-  type JsonObject,
-  type Problem,
-  problem,
-  reportedCode,
-  reportedComment,
-  text,
-} from './problem.ts'
+import { compact, isObject, isProblem, type JsonObject, type Problem, problem, text } from './message.ts'
+import { reportedCode, reportedComment } from './problem.ts'
 import type { Circumstances, NamedDid, Raised, Relation, Resolved, Thread, Turn } from './turn.ts'
 
 /** Seconds that a handshake waits: an owner may take days to approve. */

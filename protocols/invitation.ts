@@ -1,19 +1,22 @@
 // Invitations as text: out-of-band 1.1 (RFC 0434) with `?oob=`, out-of-band/2.0 with `?_oob=`, and what older agents
 // write (`c_i`, `d_m`). We emit unpadded base64url and read every spelling. Labels and goals are the sender's text.
 
-import { type Attachment, decodeBase64, encodeBase64url, neutralJson, parseJson, utf8 } from './attachment.ts'
-import { isExpired, parseMessage, type Version } from './message.ts'
+import { decodeBase64, encodeBase64url, neutralJson, parseJson, utf8 } from './attachment.ts'
 import {
+  type Attachment,
   compact,
+  isExpired,
   isObject,
   isProblem,
   type Json,
   type JsonObject,
   type Problem,
+  parseMessage,
   problem,
   text,
   texts,
-} from './problem.ts'
+  type Version,
+} from './message.ts'
 import type { Service, Turn } from './turn.ts'
 
 export interface Invitation {

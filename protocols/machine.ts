@@ -1,24 +1,28 @@
-// The interpreter of the protocol tables: role -> state -> trigger -> row (RFC 0003 "States", "Roles"). A row says
-// legality and consequence together. `advance` is pure: it reads a thread and a turn, and gives the next thread with
-// everything that must be committed beside it. What needs keys, DIDs or chance comes in by `Turn`, never by import.
+// The interpreter of the protocol tables: which table a message belongs to, and then role -> state -> trigger -> row (RFC
+// 0003 "States", "Roles"). A row says legality and consequence together. `advance` is pure: it reads a thread and a turn,
+// and gives the next thread with everything that must be committed beside it. What needs keys, DIDs or chance comes in by
+// `Turn`, never by import.
 
-import { type Message, parseType } from './message.ts'
 import {
   compact,
   isProblem,
   type Json,
   type JsonObject,
+  type Message,
+  type MessageType,
+  minor,
   type Problem,
+  parseType,
   problem,
-  problemReport,
+  sameMajor,
   text,
-  wireCode,
-} from './problem.ts'
+} from './message.ts'
+import { outgoingOf, reportOf, type Spoken } from './outgoing.ts'
+import { wireCode } from './problem.ts'
 import type {
   Circumstances,
   ConnectionFacts,
   Dialect,
-  Draft,
   MessageRule,
   Moved,
   Outgoing,
@@ -54,40 +58,113 @@ export function protocol<
   return spec as unknown as Protocol
 }
 
-/** The rows of the table, in order, for diagrams and exhaustive tests. */
-export function rows(
-  protocol: Protocol,
-): readonly { role: string; state: string; trigger: Trigger; index: number; row: Row }[] {
-  return Object.entries(protocol.roles).flatMap(([role, states]) =>
-    Object.entries(states).flatMap(([state, triggers]) =>
-      Object.entries(triggers).flatMap(([trigger, row]) =>
-        list(row).map((one, index) => ({ role, state, trigger: trigger as Trigger, index, row: one })),
-      ),
-    ),
-  )
-}
-
 function list(row: Row | readonly Row[] | undefined): readonly Row[] {
   return row === undefined ? [] : Array.isArray(row) ? row : [row as Row]
 }
 
-/** A Mermaid state diagram, one composite state per role. */
-export function diagram(protocol: Protocol): string {
-  const name = (role: string, state: string) => `${role}_${state}`.replace(/[^A-Za-z0-9_]/g, '_')
-  const roles = Object.entries(protocol.roles).map(([role, states]) => {
-    const inner = Object.keys(states).map(state => `    ${name(role, state)} : ${state}`)
-    const arrows = rows(protocol)
-      .filter(row => row.role === role)
-      .map(({ state, trigger, row }) => `    ${name(role, state)} --> ${name(role, row.to)} : ${arrow(trigger, row)}`)
-    const first = `    [*] --> ${name(role, Object.keys(states)[0]!)}`
-    return [`  state ${name('role', role)} {`, first, ...inner, ...new Set(arrows), '  }'].join('\n')
-  })
-  return ['stateDiagram-v2', ...roles].join('\n')
+// ---- the table of a message --------------------------------------------------------------------------------
+
+/** What a list of protocols knows of messages. */
+export interface Tables {
+  /** The protocol of that name (a thread's `protocol`). */
+  readonly byName: (name: string) => Protocol | undefined
+  /** The protocols that know a message type, and its name in their tables; same major version, any minor (RFC 0003). */
+  readonly byType: (uri: string) => readonly Known[]
+  /**
+   * Finds table, trigger and thread for a message. `find` looks a thread up by id (compared by `idKey`).
+   * A general problem report on a thread whose protocol has a report of its own goes there, whatever its family.
+   * Problems: `message.unsupported` (no such protocol or message), `message.version` (another major version).
+   */
+  readonly dispatch: (message: Message, find: Find) => Dispatched | Problem
 }
 
-function arrow(trigger: string, row: Row): string {
-  const sent = Object.keys(row.send ?? {})
-  return sent.length > 0 ? `${trigger} / send ${sent.join(', ')}` : trigger
+type Find = (threadId: string) => Thread | undefined
+
+export interface Known {
+  readonly protocol: Protocol
+  readonly name: string
+}
+
+export interface Dispatched {
+  readonly protocol: Protocol
+  readonly trigger: Trigger
+  readonly thread?: Thread
+  /** The thread of `pthid`: pass it on in the turn. */
+  readonly parent?: Thread
+}
+
+const TYPES_KEPT = 500
+
+/** The list's answers. The first protocol of the list that takes a message gets it. */
+export function tables(protocols: readonly Protocol[]): Tables {
+  // The tables never change; types come from peers, so past a number all are forgotten.
+  const types = new Map<string, readonly Known[]>()
+  const byName = (name: string) => protocols.find(one => one.name === name)
+  const byType = (uri: string) => {
+    const known = types.get(uri)
+    if (known !== undefined) return known
+    const type = parseType(uri)
+    if (isProblem(type)) return []
+    const found = knowing(protocols, type)
+    if (types.size >= TYPES_KEPT) types.clear()
+    types.set(uri, found)
+    return found
+  }
+  const dispatch = (message: Message, find: Find) => {
+    const found = byType(message.type)
+    return found.length === 0 ? unknown(protocols, message) : taker(found, byName, message, find)
+  }
+  return { byName, byType, dispatch }
+}
+
+function knowing(protocols: readonly Protocol[], { piuri, name: wireName }: MessageType): readonly Known[] {
+  return protocols.flatMap(protocol => {
+    const name = canonical(protocol, piuri, wireName)
+    return name === undefined ? [] : [{ protocol, name }]
+  })
+}
+
+function canonical(protocol: Protocol, piuri: string, wireName: string): string | undefined {
+  for (const dialect of protocol.speaks.filter(one => sameMajor(one.uri, piuri))) {
+    const names = dialect.only ?? Object.keys(protocol.messages)
+    const name = names.find(one => (dialect.wire?.[one] ?? one) === wireName || one === wireName)
+    if (name !== undefined) return name
+  }
+  return undefined
+}
+
+function taker(found: readonly Known[], byName: Tables['byName'], message: Message, find: Find): Dispatched | Problem {
+  const parent = message.pthid === undefined ? undefined : find(message.pthid)
+  for (const { protocol, name } of found) {
+    const thread = find(protocol.threadKey?.(message) ?? message.thid)
+    const reported = protocol.messages[name]!.problem
+      ? (reportedOn(byName, find(message.thid)) ?? reportedOn(byName, parent))
+      : undefined
+    if (reported) return { ...reported, ...(parent && { parent }) }
+    const own = thread?.protocol === protocol.name ? thread : undefined
+    if (protocol.claims ? protocol.claims(message, own, parent) : !thread || own) {
+      return { protocol, trigger: `receive ${name}`, ...(own && { thread: own }), ...(parent && { parent }) }
+    }
+  }
+  return problem('message.unexpected', 'the thread belongs to another protocol', 'thid')
+}
+
+/** The thread's own protocol and its report message, if it has one. */
+function reportedOn(byName: Tables['byName'], thread: Thread | undefined): Dispatched | undefined {
+  const protocol = thread && byName(thread.protocol)
+  const name = protocol && Object.keys(protocol.messages).find(one => protocol.messages[one]!.problem)
+  return thread && protocol && name !== undefined ? { protocol, trigger: `receive ${name}`, thread } : undefined
+}
+
+function unknown(protocols: readonly Protocol[], message: Message): Problem {
+  const type = parseType(message.type)
+  if (isProblem(type)) return type
+  const known = (uri: string) => uri.slice(0, uri.lastIndexOf('/')) === `${type.docUri}${type.protocol}`
+  return protocols.some(protocol =>
+    protocol.speaks.some(dialect => known(dialect.uri) && !sameMajor(dialect.uri, type.piuri)),
+  )
+    ? problem('message.version', `version ${type.version.major} of ${type.protocol} is not spoken here`, 'type')
+    : problem('message.unsupported', 'no protocol here knows that message', 'type')
 }
 
 // ---- the step of a thread ----------------------------------------------------------------------------------
@@ -139,8 +216,12 @@ function opening(protocol: Protocol, trigger: Trigger): { role: string; state: s
   return undefined
 }
 
+/** What a message's rule asks of its form: the texts it must hold, then the rule's own check. */
 function badForm(protocol: Protocol, trigger: Trigger, message: Message): Problem | undefined {
-  return protocol.messages[trigger.slice('receive '.length)]?.check?.(message.body, message)
+  const rule = protocol.messages[trigger.slice('receive '.length)]
+  for (const member of rule?.texts ?? [])
+    if (text(message.body, member) === undefined) return problem('message.malformed', `${member} is not a text`, member)
+  return rule?.check?.(message.body, message)
 }
 
 function unexpected(protocol: Protocol, trigger: Trigger, state: string | undefined): Problem {
@@ -193,11 +274,6 @@ function move(
   }
 }
 
-interface Spoken {
-  readonly uri: string
-  readonly dialect: Dialect
-}
-
 /** RFC 0003: same major, the lower minor; a thread keeps what it began with. */
 function dialectOf(protocol: Protocol, turn: Turn): Spoken {
   const version = turn.thread?.version ?? turn.message?.version ?? turn.version
@@ -215,15 +291,6 @@ function dialectOf(protocol: Protocol, turn: Turn): Spoken {
 function piuriOf(message: Message | undefined): string | undefined {
   const type = message && parseType(message.type)
   return type && !isProblem(type) ? type.piuri : undefined
-}
-
-/** `https://…/name/1.x` equal up to the minor version. */
-export function sameMajor(a: string, b: string): boolean {
-  return a.slice(0, a.lastIndexOf('.')) === b.slice(0, b.lastIndexOf('.'))
-}
-
-function minor(uri: string): number {
-  return Number(uri.slice(uri.lastIndexOf('.') + 1))
 }
 
 function nextThread(
@@ -255,44 +322,6 @@ function nextThread(
     data: turn.data,
     updatedAt: turn.now,
     ...(expiresAt !== undefined && { expiresAt }),
-  }
-}
-
-function outgoingOf(
-  { uri, dialect }: Spoken,
-  thread: Thread,
-  relation: Relation | undefined,
-  turn: Turn,
-  connectionId: string | undefined,
-  name: string,
-  id: string,
-  draft: Draft,
-): Outgoing {
-  const from = draft.from ?? relation?.myDid?.did ?? turn.connection?.myDid
-  const to = draft.to ?? relation?.theirDid?.did ?? turn.connection?.theirDid
-  if (typeof from !== 'string' || !to) throw new Error(`${uri} ${name} has no sender or no receiver`)
-  const pthid = draft.pthid ?? thread.pthid
-  const message: Message = {
-    version: thread.version,
-    id,
-    type: draft.type ?? `${uri}/${dialect.wire?.[name] ?? name}`,
-    thid: draft.thid ?? thread.threadId,
-    ...(pthid !== undefined && { pthid }),
-    ...(thread.version === 'v2' && { from, ...(typeof to === 'string' && { to: [to] }) }),
-    ...(thread.version === 'v2' && { createdTime: Math.floor(turn.now / 1000) }),
-    ...(draft.createdTime !== undefined && { createdTime: draft.createdTime }),
-    ...(draft.expiresTime !== undefined && { expiresTime: draft.expiresTime }),
-    body: draft.body ?? {},
-    attachments: draft.attachments ?? [],
-    ...(draft.returnRoute && { returnRoute: draft.returnRoute }),
-  }
-  return {
-    name,
-    message,
-    from,
-    to,
-    ...(connectionId !== undefined && { connectionId }),
-    ...(draft.fromPrior && { fromPrior: draft.fromPrior }),
   }
 }
 
@@ -390,36 +419,14 @@ export function refuse(
   trigger: Trigger,
   given: Circumstances & { readonly thread?: Thread },
 ): Refused {
-  const { message, connection, thread, now } = given
+  const { message, thread } = given
   const told = message && trigger.startsWith('receive ') ? wireCode(fault.code, message.version) : undefined
   const ends = endsOf(protocol, given)
   if (!told || !message || !ends || /\/(problem[-_]report|ack)$/.test(message.type)) return fault
   const own = protocol.report?.(told, fault.message, thread)
   if (protocol.report && !own) return fault
-  const id = given.draw.id()
-  const { uri, dialect } = dialectOf(protocol, given as Turn)
-  const general = problemReport(message.version, told, fault.message, thread?.threadId ?? message.thid)
-  const head = own
-    ? {
-        type: `${uri}/${dialect.wire?.[own.name] ?? own.name}`,
-        thid: message.thid,
-        pthid: message.pthid,
-        body: own.body,
-      }
-    : { type: general.type, thid: general.thid ?? id, pthid: general.pthid, body: general.body }
-  const { pthid, ...rest } = head
-  const addressed =
-    message.version === 'v2' ? { from: ends.from, to: [ends.to], createdTime: Math.floor(now / 1000) } : {}
-  const report: Message = {
-    version: message.version,
-    id,
-    ...rest,
-    ...(pthid !== undefined && { pthid }),
-    ...addressed,
-    attachments: [],
-  }
-  const connectionId = connection && { connectionId: connection.connectionId }
-  return { ...fault, report: { name: own?.name ?? 'problem-report', message: report, ...ends, ...connectionId } }
+  const spoken = dialectOf(protocol, given as Turn)
+  return { ...fault, report: reportOf(spoken, own, { code: told, comment: fault.message }, ends, message, given) }
 }
 
 function endsOf(

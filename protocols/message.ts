@@ -1,18 +1,53 @@
 // One model of a plaintext message for DIDComm v1 (RFC 0003, 0008, 0011, 0017, 0032, 0092) and v2 (Plaintext Message
-// Structure). Threading: an absent or empty `~thread` means that the message begins a thread under its own id.
+// Structure), and how it is read; with it JSON and the faults of peers and callers, as values (law L10). Threading: an
+// absent or empty `~thread` means that the message begins a thread under its own id.
 
-import { type Attachment, parseAttachment, serialiseAttachment } from './attachment.ts'
-import {
-  compact,
-  isObject,
-  isProblem,
-  type Json,
-  type JsonObject,
-  type Problem,
-  problem,
-  text,
-  texts,
-} from './problem.ts'
+import type { ProblemCode } from './problem.ts'
+
+// ---- JSON and faults as values -----------------------------------------------------------------------------
+
+export type Json = null | boolean | number | string | Json[] | { [member: string]: Json }
+export type JsonObject = { [member: string]: Json }
+
+/** A refusal. `code` is `family.reason`; `place` names the member or header at fault. Never holds a secret. */
+export interface Problem {
+  readonly code: string
+  readonly message: string
+  readonly place?: string
+}
+
+export function problem(code: ProblemCode, message: string, place?: string): Problem {
+  return place === undefined ? { code, message } : { code, message, place }
+}
+
+export function isProblem(value: unknown): value is Problem {
+  if (typeof value !== 'object' || value === null) return false
+  const { code, message } = value as { code?: unknown; message?: unknown }
+  return typeof code === 'string' && typeof message === 'string'
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A copy without the members that are undefined: thread data and bodies are plain JSON. */
+export function compact(members: { readonly [member: string]: Json | undefined }): JsonObject {
+  return Object.fromEntries(Object.entries(members).filter((entry): entry is [string, Json] => entry[1] !== undefined))
+}
+
+/** The member if it is a string. Own members only: a body is the peer's. */
+export function text(object: JsonObject | undefined, member: string): string | undefined {
+  const value = object && Object.hasOwn(object, member) ? object[member] : undefined
+  return typeof value === 'string' ? value : undefined
+}
+
+/** The strings of a member that is a list; undefined when it is anything else or holds anything else. */
+export function texts(object: JsonObject, member: string): string[] | undefined {
+  const value = Object.hasOwn(object, member) ? object[member] : undefined
+  return Array.isArray(value) && value.every(item => typeof item === 'string') ? (value as string[]) : undefined
+}
+
+// ---- the model ---------------------------------------------------------------------------------------------
 
 export type Version = 'v1' | 'v2'
 
@@ -42,6 +77,18 @@ export interface Message {
   readonly extra?: JsonObject
 }
 
+/** `slot`: v1 keeps attachments under `<slot>~attach` ('' for `~attach`); `single`: as an object, not a list. */
+export interface Attachment {
+  readonly slot?: string
+  readonly single?: boolean
+  readonly id?: string
+  readonly mediaType?: string
+  /** `json`, `base64` or `links`, with `hash`, `sha256`, `jws` beside. */
+  readonly data: JsonObject
+  /** Members this model does not name (`format`, `filename`, `byte_count`, …), as found. */
+  readonly more?: JsonObject
+}
+
 export interface MessageType {
   /** `https://didcomm.org/didexchange/1.1`. */
   readonly piuri: string
@@ -50,6 +97,8 @@ export interface MessageType {
   readonly version: { readonly major: number; readonly minor: number }
   readonly name: string
 }
+
+// ---- message types -----------------------------------------------------------------------------------------
 
 const DIDCOMM_ORG = 'https://didcomm.org/'
 const OLD_PREFIX = 'did:sov:BzCbsNYhMrjHiqZDTUASHg;spec/'
@@ -79,6 +128,16 @@ function splitType(uri: string): MessageType | Problem {
   return { piuri: `${docUri}${protocol}/${version.major}.${version.minor}`, docUri, protocol, version, name }
 }
 
+/** `https://…/name/1.x` equal up to the minor version. */
+export function sameMajor(a: string, b: string): boolean {
+  return a.slice(0, a.lastIndexOf('.')) === b.slice(0, b.lastIndexOf('.'))
+}
+
+/** The minor version at the end of a PIURI. */
+export function minor(uri: string): number {
+  return Number(uri.slice(uri.lastIndexOf('.') + 1))
+}
+
 /** Ids are compared in lower case (DIDComm v2 "id"): the key under which threads and seen ids are kept. */
 export function idKey(id: string): string {
   return id.toLowerCase()
@@ -94,6 +153,9 @@ export function attachment(message: Message, slot: string): Attachment | undefin
   return message.attachments.find(a => (message.version === 'v1' ? a.slot === slot : a.id === slot))
 }
 
+// ---- reading -----------------------------------------------------------------------------------------------
+
+/** A message of its JSON. Problems: `message.malformed`; members without a meaning here are kept in `extra`. */
 export function parseMessage(json: Json, version: Version): Message | Problem {
   if (!isObject(json)) return problem('message.malformed', 'the message is not an object')
   const [typeName, idName] = version === 'v1' ? ['@type', '@id'] : ['type', 'id']
@@ -253,75 +315,35 @@ function returnRoute(value: Json | undefined): 'none' | 'all' | 'thread' | undef
   return value === 'all' || value === 'thread' || value === 'none' ? value : undefined
 }
 
-/** The message as JSON in its version's spelling. A thread with a parent names both ids: ACA-Py copies and needs them. */
-export function serialise(message: Message): JsonObject {
-  return message.version === 'v1' ? serialiseV1(message) : serialiseV2(message)
-}
+// ---- attachments -------------------------------------------------------------------------------------------
 
-function serialiseV1(message: Message): JsonObject {
-  const { extra = {} } = message
-  const ids = compact({
-    thid: message.pthid !== undefined || message.thid !== message.id ? message.thid : undefined,
-    pthid: message.pthid,
-  })
-  const times = compact({ out_time: isoTime(message.createdTime), expires_time: isoTime(message.expiresTime) })
+/** How each version spells the members that both have. */
+export const ATTACHMENT_NAMES = {
+  v1: { id: '@id', mediaType: 'mime-type' },
+  v2: { id: 'id', mediaType: 'media_type' },
+} as const
+
+/** Structure alone (RFC 0017, DIDComm v2 "Attachments"); what an attachment holds is attachment.ts. */
+function parseAttachment(
+  json: Json,
+  version: 'v1' | 'v2',
+  place: string,
+  slot?: string,
+  single?: boolean,
+): Attachment | Problem {
+  if (!isObject(json)) return problem('message.malformed', 'an attachment is not an object', place)
+  const { id, mediaType } = ATTACHMENT_NAMES[version]
+  const { [id]: _id, [mediaType]: _type, data: named, ...rest } = json
+  // An example of RFC 0023 leaves the `data` member out and writes what it holds in its place.
+  const bare = named === undefined && ['base64', 'json', 'links'].some(member => Object.hasOwn(rest, member))
+  const [data, more] = bare ? [rest, {}] : [named, rest]
+  if (!isObject(data)) return problem('message.malformed', 'an attachment has no data', place)
   return {
-    '@type': message.type,
-    '@id': message.id,
-    ...decorator('~thread', { ...ids, ...part(extra['~thread']) }),
-    ...message.body,
-    ...slots(message.attachments),
-    ...extra,
-    ...decorator('~thread', { ...ids, ...part(extra['~thread']) }),
-    ...decorator('~timing', { ...times, ...part(extra['~timing']) }),
-    ...decorator('~transport', { ...compact({ return_route: message.returnRoute }), ...part(extra['~transport']) }),
-    ...(message.pleaseAck && { '~please_ack': { on: [...message.pleaseAck] } }),
-    ...decorator('~l10n', message.l10n ?? {}),
-  }
-}
-
-function decorator(name: string, members: JsonObject): JsonObject {
-  return Object.keys(members).length > 0 ? { [name]: members } : {}
-}
-
-function part(value: Json | undefined): JsonObject {
-  return isObject(value) ? value : {}
-}
-
-function isoTime(seconds: number | undefined): string | undefined {
-  return seconds === undefined ? undefined : new Date(seconds * 1000).toISOString().replace('.000Z', 'Z')
-}
-
-function slots(attachments: readonly Attachment[]): JsonObject {
-  const bySlot = new Map<string, Json>()
-  for (const item of attachments) {
-    const name = `${item.slot ?? ''}~attach`
-    const written = serialiseAttachment(item, 'v1')
-    const before = bySlot.get(name)
-    bySlot.set(name, item.single ? written : [...(Array.isArray(before) ? before : []), written])
-  }
-  return Object.fromEntries(bySlot)
-}
-
-function serialiseV2(message: Message): JsonObject {
-  return {
-    ...compact({
-      typ: 'application/didcomm-plain+json',
-      type: message.type,
-      id: message.id,
-      thid: message.thid === message.id ? undefined : message.thid,
-      pthid: message.pthid,
-      from: message.from,
-      to: message.to && [...message.to],
-      from_prior: message.fromPrior,
-      created_time: message.createdTime,
-      expires_time: message.expiresTime,
-      return_route: message.returnRoute,
-      please_ack: message.pleaseAck && [...message.pleaseAck],
-      lang: message.l10n && text(message.l10n, 'locale'),
-    }),
-    ...message.extra,
-    body: message.body,
-    ...(message.attachments.length > 0 && { attachments: message.attachments.map(a => serialiseAttachment(a, 'v2')) }),
+    data,
+    ...(text(json, id) !== undefined && { id: text(json, id)! }),
+    ...(text(json, mediaType) !== undefined && { mediaType: text(json, mediaType)! }),
+    ...(slot !== undefined && { slot }),
+    ...(single && { single }),
+    ...(Object.keys(more).length > 0 && { more }),
   }
 }

@@ -4,8 +4,9 @@
 // inert for as long as it takes. Any message may be repeated: each is answered again, and changes nothing twice.
 
 import { protocol } from './machine.ts'
+import { compact, isObject, type Json, type JsonObject, type Problem, problem, text } from './message.ts'
 import { PICOMESH } from './pico.ts'
-import { compact, isObject, type Json, type JsonObject, type Problem, problem, reportedCode, text } from './problem.ts'
+import { reportedCode } from './problem.ts'
 import type { Draft, Row, Turn } from './turn.ts'
 
 export const MOVE = `${PICOMESH}move/1.0` as const

@@ -2,7 +2,7 @@
 // never acknowledged, and it moves no thread of another protocol.
 
 import { protocol } from './machine.ts'
-import { text } from './problem.ts'
+import { text } from './message.ts'
 
 export const notification = protocol({
   name: 'notification',

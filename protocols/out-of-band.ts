@@ -3,7 +3,8 @@
 
 import { buildInvitation, invitationUrl, readInvitation } from './invitation.ts'
 import { protocol } from './machine.ts'
-import { compact, isProblem, type JsonObject, type Problem, problem, reportedCode, text } from './problem.ts'
+import { compact, isProblem, type JsonObject, type Problem, problem, text } from './message.ts'
+import { reportedCode } from './problem.ts'
 import type { Draft, Raised, Turn } from './turn.ts'
 
 const REUSE_SECONDS = 600

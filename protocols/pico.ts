@@ -2,7 +2,7 @@
 // what the connection's policy allows. A query never blocks: the answer is a message on its thread (DESIGN 3).
 
 import { protocol } from './machine.ts'
-import { compact, isObject, type JsonObject, type Problem, problem, text } from './problem.ts'
+import { compact, isObject, type JsonObject, type Problem, problem, text } from './message.ts'
 import type { Turn } from './turn.ts'
 
 /** The home of Picomesh's own protocols. */

@@ -1,46 +1,7 @@
-// Faults of peers and callers as values (law L10), and how each is told to a peer: problem reports are RFC 0035 on v1
-// (`notification/1.0/problem-report`, the spelling ACA-Py and Credo both read) and report-problem/2.0 on v2.
+// How a fault is told to a peer, and read from one: problem reports are RFC 0035 on v1 (`notification/1.0/problem-report`,
+// the spelling ACA-Py and Credo both read) and report-problem/2.0 on v2. The faults themselves are values (message.ts).
 
-export type Json = null | boolean | number | string | Json[] | { [member: string]: Json }
-export type JsonObject = { [member: string]: Json }
-
-/** A refusal. `code` is `family.reason`; `place` names the member or header at fault. Never holds a secret. */
-export interface Problem {
-  readonly code: string
-  readonly message: string
-  readonly place?: string
-}
-
-export function problem(code: ProblemCode, message: string, place?: string): Problem {
-  return place === undefined ? { code, message } : { code, message, place }
-}
-
-export function isProblem(value: unknown): value is Problem {
-  if (typeof value !== 'object' || value === null) return false
-  const { code, message } = value as { code?: unknown; message?: unknown }
-  return typeof code === 'string' && typeof message === 'string'
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** A copy without the members that are undefined: thread data and bodies are plain JSON. */
-export function compact(members: { readonly [member: string]: Json | undefined }): JsonObject {
-  return Object.fromEntries(Object.entries(members).filter((entry): entry is [string, Json] => entry[1] !== undefined))
-}
-
-/** The member if it is a string. Own members only: a body is the peer's. */
-export function text(object: JsonObject | undefined, member: string): string | undefined {
-  const value = object && Object.hasOwn(object, member) ? object[member] : undefined
-  return typeof value === 'string' ? value : undefined
-}
-
-/** The strings of a member that is a list; undefined when it is anything else or holds anything else. */
-export function texts(object: JsonObject, member: string): string[] | undefined {
-  const value = Object.hasOwn(object, member) ? object[member] : undefined
-  return Array.isArray(value) && value.every(item => typeof item === 'string') ? (value as string[]) : undefined
-}
+import { isObject, type JsonObject, text } from './message.ts'
 
 /** Every code this folder gives, with its spelling on v1 and v2; null: nothing is told to the peer. */
 export const problemCodes = {

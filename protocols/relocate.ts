@@ -2,8 +2,8 @@
 // higher serial changes the address book; any serial is acknowledged, so a repeated one does no harm.
 
 import { protocol } from './machine.ts'
+import { isObject, type Json, type JsonObject, type Problem, problem, text, texts } from './message.ts'
 import { PICOMESH } from './pico.ts'
-import { isObject, type Json, type JsonObject, type Problem, problem, text, texts } from './problem.ts'
 import type { Turn } from './turn.ts'
 
 export const RELOCATE = `${PICOMESH}relocate/1.0` as const

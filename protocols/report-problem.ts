@@ -1,9 +1,10 @@
 // Problem reports outside a protocol: report-problem/1.0 and notification/1.0/problem-report (RFC 0035, both names are
 // in use), report-problem/2.0. A report on a thread of a protocol with its own report message goes there instead (see
-// `dispatch` in index.ts: ACA-Py answers any family's message with a notification). No report answers a report.
+// `dispatch` in machine.ts: ACA-Py answers any family's message with a notification). No report answers a report.
 
 import { protocol } from './machine.ts'
-import { compact, problem, problemReport, reportedCode, reportedComment, text } from './problem.ts'
+import { compact, problem, text } from './message.ts'
+import { problemReport, reportedCode, reportedComment } from './problem.ts'
 
 export const reportProblem = protocol({
   name: 'report-problem',

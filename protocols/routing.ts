@@ -3,8 +3,16 @@
 
 import { attachmentJson, parseJson } from './attachment.ts'
 import { protocol } from './machine.ts'
-import type { Message, Version } from './message.ts'
-import { isObject, isProblem, type JsonObject, type Problem, problem, text } from './problem.ts'
+import {
+  isObject,
+  isProblem,
+  type JsonObject,
+  type Message,
+  type Problem,
+  problem,
+  text,
+  type Version,
+} from './message.ts'
 
 /** v2 `delay_milli` beyond this is cut. */
 const MAX_DELAY_MS = 600_000

@@ -2,7 +2,7 @@
 // An answer is asked for unless `response_requested` is false.
 
 import { protocol } from './machine.ts'
-import { compact, problem, text } from './problem.ts'
+import { compact, problem, text } from './message.ts'
 
 const PING_SECONDS = 60
 

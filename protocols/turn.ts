@@ -1,9 +1,7 @@
 // What goes into a row of a protocol table and what comes out: the seam between the tables and the engine, as types.
 // The engine implements `Turn` with the wallet; the tables never see a key. Times are milliseconds unless said.
 
-import type { Attachment } from './attachment.ts'
-import type { Message, Version } from './message.ts'
-import type { Json, JsonObject, Problem } from './problem.ts'
+import type { Attachment, Json, JsonObject, Message, Problem, Version } from './message.ts'
 
 // ---- what a run of a protocol is ---------------------------------------------------------------------------
 
@@ -239,7 +237,9 @@ export interface Row<S extends string = string, M extends string = string> {
 }
 
 export interface MessageRule {
-  /** Form of the body, for every dialect. */
+  /** Members of the body that must be texts (an empty one is a text); else the message is malformed. */
+  readonly texts?: readonly string[]
+  /** Form of the body beyond `texts`, for every dialect. */
   readonly check?: (body: JsonObject, message: Message) => Problem | undefined
   /** Is this protocol's problem report: never answered by one, and where other families' reports on a thread are led. */
   readonly problem?: boolean

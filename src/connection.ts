@@ -4,8 +4,7 @@
 
 import { RulesetFault } from '../krl/types.ts'
 import { handshakeFor, readInvitation } from '../protocols/invitation.ts'
-import { type Message, parseType } from '../protocols/message.ts'
-import { isProblem } from '../protocols/problem.ts'
+import { isProblem, type Message, parseType } from '../protocols/message.ts'
 import { base64, hex, utf8 } from '../wallet/bytes.ts'
 import { shortForm } from '../wallet/keys.ts'
 import { allConnections, applyRelation, type Connection, policies, view, writeConnection } from './connection-record.ts'

@@ -7,14 +7,15 @@ import { advance, eventOf, messageAttributes } from '../protocols/machine.ts'
 import {
   idKey,
   isExpired,
+  isProblem,
   type Message,
   type MessageType,
   parseMessage,
   parseType,
-  serialise,
 } from '../protocols/message.ts'
+import { serialise } from '../protocols/outgoing.ts'
 import { PICOMESH } from '../protocols/pico.ts'
-import { isProblem, problemReport, reportedCode, reportedComment, wireCode } from '../protocols/problem.ts'
+import { problemReport, reportedCode, reportedComment, wireCode } from '../protocols/problem.ts'
 import { RELOCATE } from '../protocols/relocate.ts'
 import { reportProblem } from '../protocols/report-problem.ts'
 import type {

@@ -2,8 +2,8 @@
 // the messages between engines (DESIGN 5). A forward reaches no pico before its inner envelope is opened like any other.
 
 import { byType } from '../protocols/index.ts'
-import { isExpired, type Message, parseMessage, serialise } from '../protocols/message.ts'
-import { isProblem } from '../protocols/problem.ts'
+import { isExpired, isProblem, type Message, parseMessage } from '../protocols/message.ts'
+import { serialise } from '../protocols/outgoing.ts'
 import { readForward } from '../protocols/routing.ts'
 import { base58, base64url, fromBase64url, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'

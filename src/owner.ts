@@ -2,7 +2,7 @@
 // verb changes is one command of src/commands.ts; what it reads is one committed state.
 
 import { readInvitation } from '../protocols/invitation.ts'
-import { isProblem } from '../protocols/problem.ts'
+import { isProblem } from '../protocols/message.ts'
 import { allConnections, view as connectionView } from './connection-record.ts'
 import type { Engine } from './engine.ts'
 import { asPicoError, isGone, PicoError } from './errors.ts'

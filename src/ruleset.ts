@@ -3,7 +3,7 @@
 // they run, and how a step ends after them. Rulesets see the pico only through this file and modules.ts.
 
 import { isCollection } from '../krl/convert.ts'
-import { advance } from '../krl/eventex.ts'
+import { advance } from '../krl/runtime.ts'
 import { deletePath, getPath, putPath } from '../krl/stdlib.ts'
 import { parseTime } from '../krl/time.ts'
 import {

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { advance, type SeenEvent, type State, start } from '../../krl/eventex.ts'
+import { advance, type SeenEvent, type State, start } from '../../krl/runtime.ts'
 import type { EventEx, Value } from '../../krl/types.ts'
 
 type Pattern = Extract<EventEx, { op: 'event' }>

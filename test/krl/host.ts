@@ -1,9 +1,9 @@
 // An in-memory world for compiled rulesets: entity variables in a map, what rules do in lists, a fixed clock and a
 // counted source of random bytes. `Bench` runs whole events against it, as the engine does in one step.
 
-import type { State } from '../../krl/eventex.ts'
-import { advance } from '../../krl/eventex.ts'
 import { compileAndLoad } from '../../krl/index.ts'
+import type { State } from '../../krl/runtime.ts'
+import { advance } from '../../krl/runtime.ts'
 import { deletePath, getPath, putPath } from '../../krl/stdlib.ts'
 import type { Args, Budget, CompiledRuleset, Host, Instance, KrlMap, Place, Value } from '../../krl/types.ts'
 import { RulesetFault } from '../../krl/types.ts'

@@ -4,7 +4,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 import {
-  type Attachment,
   attachmentBytes,
   attachmentJson,
   base64Json,
@@ -17,24 +16,21 @@ import { byType, dispatch, eventName, features } from '../../protocols/index.ts'
 import { handshakeFor, invitationUrl, readInvitation } from '../../protocols/invitation.ts'
 import { messageAttributes } from '../../protocols/machine.ts'
 import {
+  type Attachment,
   attachment,
   idKey,
   isExpired,
-  type Message,
-  parseMessage,
-  parseType,
-  serialise,
-  type Version,
-} from '../../protocols/message.ts'
-import {
   isObject,
   isProblem,
   type Json,
   type JsonObject,
-  problemCodes,
-  reportedCode,
-  wireCode,
-} from '../../protocols/problem.ts'
+  type Message,
+  parseMessage,
+  parseType,
+  type Version,
+} from '../../protocols/message.ts'
+import { serialise } from '../../protocols/outgoing.ts'
+import { problemCodes, reportedCode, wireCode } from '../../protocols/problem.ts'
 import { forwardBody, hops, readForward } from '../../protocols/routing.ts'
 
 interface Case {

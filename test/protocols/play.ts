@@ -6,8 +6,20 @@ import { expect } from '@jest/globals'
 import { attachmentText } from '../../protocols/attachment.ts'
 import { dispatch, features, protocols, refuseUnknown } from '../../protocols/index.ts'
 import { advance } from '../../protocols/machine.ts'
-import { idKey, isExpired, type Message, parseMessage, serialise, type Version } from '../../protocols/message.ts'
-import { isObject, isProblem, type Json, type JsonObject, type Problem, problem } from '../../protocols/problem.ts'
+import {
+  idKey,
+  isExpired,
+  isObject,
+  isProblem,
+  type Json,
+  type JsonObject,
+  type Message,
+  type Problem,
+  parseMessage,
+  problem,
+  type Version,
+} from '../../protocols/message.ts'
+import { serialise } from '../../protocols/outgoing.ts'
 import type {
   Circumstances,
   ConnectionFacts,

@@ -3,9 +3,10 @@
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
+import { diagram, rows } from '../../protocols/diagram.ts'
 import { protocols } from '../../protocols/index.ts'
-import { advance, diagram, rows } from '../../protocols/machine.ts'
-import { isProblem, problem } from '../../protocols/problem.ts'
+import { advance } from '../../protocols/machine.ts'
+import { isProblem, problem } from '../../protocols/message.ts'
 import type { Circumstances, Thread, Trigger } from '../../protocols/turn.ts'
 import { play, taken } from './play.ts'
 

@@ -7,7 +7,7 @@ import type { Crypto, KeyPair } from './crypto.ts'
 import { type Fault, fault, isFault } from './fault.ts'
 import { isMembers, type JsonMembers, type JsonValue } from './json.ts'
 import type { Keys } from './keys.ts'
-import { makeLru } from './lru.ts'
+import { Memo } from './memo.ts'
 
 const enc = 'xchacha20poly1305_ietf'
 const typ = 'JWM/1.0'
@@ -226,8 +226,8 @@ interface CurveKey {
   readonly x25519: Uint8Array
 }
 
-const byVerkey = makeLru<CurveKey>(4096)
-const byBytes = makeLru<CurveKey>(4096)
+const byVerkey = new Memo<CurveKey>(4096)
+const byBytes = new Memo<CurveKey>(4096)
 const ownPairs = new WeakMap<KeyPair, KeyPair>()
 
 function curveKey(crypto: Crypto, ed25519: Uint8Array): CurveKey | undefined {

@@ -5,7 +5,7 @@
 import { base64url, fromBase64url } from './bytes.ts'
 import type { Crypto, KeyPair } from './crypto.ts'
 import { cryptoNode } from './crypto-node.ts'
-import { makeLru } from './lru.ts'
+import { Memo } from './memo.ts'
 import { encodeMultikey } from './multikey.ts'
 
 /** A private key as it is sealed in the store. */
@@ -42,8 +42,8 @@ const maxSecrets = 1000
  *  a key made later is found. */
 export function makeKeyring(crypto: Crypto, read: (kid: string) => StoredKey | undefined): Keyring {
   const wiped = (secret: Uint8Array) => crypto.wipe(secret)
-  const held = makeLru<Held>(maxKeys, { dropped: ({ pair }) => wiped(pair.secretKey) })
-  const secrets = makeLru<Uint8Array>(maxSecrets, { dropped: wiped })
+  const held = new Memo<Held>(maxKeys, { dropped: ({ pair }) => wiped(pair.secretKey) })
+  const secrets = new Memo<Uint8Array>(maxSecrets, { dropped: wiped })
 
   const find = (kid: string): Held | undefined => {
     const known = held.get(kid)

@@ -6,8 +6,8 @@ import { utf8 } from './bytes.ts'
 import type { Crypto } from './crypto.ts'
 import { type Fault, fault, isFault } from './fault.ts'
 import { verifyFromPrior } from './from-prior.ts'
-import { type JsonMembers, readJsonObject } from './json.ts'
-import { type ContentEncryption, type EnvelopeV2, open, readProtected, readV2, seal } from './jwe.ts'
+import { type JsonMembers, readHeader, readJsonObject } from './json.ts'
+import { type ContentEncryption, type EnvelopeV2, open, readV2, seal } from './jwe.ts'
 import { readJws, signGeneral, verifyJws } from './jws.ts'
 import { didPart, type Keys, keyOf, type RecipientKey, type Resolve, sameDid } from './keys.ts'
 import type { Opened } from './opened.ts'
@@ -166,8 +166,9 @@ function readMessage(content: Uint8Array): JsonMembers | Fault {
 // Only anoncrypt(authcrypt(…)) hides one encryption in another.
 function innerEnvelope(message: JsonMembers, found: Found): EnvelopeV2 | Fault {
   if (found.layers[0] !== 'anoncrypt') return fault('envelope.nesting', 'an envelope inside of authcrypt')
-  const head = readProtected(message, 'refuse')
-  const inner = isFault(head) ? head : readV2(message, head)
+  const head = readHeader(message.protected)
+  if ('fault' in head) return fault('envelope.unreadable', head.message, 'protected')
+  const inner = readV2(message, head.value)
   if (isFault(inner)) return inner
   return inner.layer === 'authcrypt' ? inner : fault('envelope.nesting', 'anoncrypt inside of anoncrypt')
 }

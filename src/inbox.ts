@@ -61,7 +61,7 @@ export class Inbox {
     const engine = this.around.engine()
     if (engine === undefined) return { status: 503, retryAfter: 5 }
     const envelope = peek(bytes, { maxDepth: this.around.jsonDepth })
-    if (isFault(envelope)) return this.unknown(envelope.code, 400)
+    if ('fault' in envelope) return this.unknown(envelope.code, 400)
     // A bare JWS names no key of ours: nobody's mail.
     if (envelope.recipients.length === 0) return this.unknown('message.plaintext', 400)
     if (this.around.own.recipient(envelope.recipients))
@@ -155,7 +155,7 @@ export class Inbox {
   /** `Engine.toStimulus`: opens mail as it was received, against the pico's committed keys. Safe to repeat. */
   async open(picoId: PicoId, stored: Json): Promise<Stimulus | Rejected> {
     const envelope = this.peeked.get(stored as object) ?? this.read((stored as { envelope: string }).envelope)
-    if (envelope === undefined || isFault(envelope)) return { rejected: { reason: 'envelope.unreadable' } }
+    if (envelope === undefined || 'fault' in envelope) return { rejected: { reason: 'envelope.unreadable' } }
     const engine = this.around.engine()
     if (engine === undefined) return { rejected: { reason: 'engine.stopping' } }
     return engine.read(picoId, view =>
@@ -163,7 +163,7 @@ export class Inbox {
         const opened = unpack(cryptoNode, keyring, did => resolverOf(view).resolve(did), envelope, {
           now: Math.floor(this.around.clock.now() / 1000),
         })
-        if (isFault(opened)) return { rejected: { reason: opened.code } }
+        if ('fault' in opened) return { rejected: { reason: opened.code } }
         if (opened.sender === null) return { rejected: { reason: 'message.unauthenticated' } }
         const message = opened.plaintext as JsonObject
         const returnRoute = asksReturn(message)

@@ -68,8 +68,10 @@ function agreementKeys(multikey: string, key: PublicKey): readonly string[] {
 
 // ---- key references ----------------------------------------------------------------------------------------
 
-// Every v1 message names its sender and its recipient by naked keys.
 const didKeys = new Memo<string>(4096)
+
+/** What `nakedToDidKey` found before, to be asked first where every v1 message names its sender and its recipient. */
+export const knownDidKeys: ReadonlyMap<string, string> = didKeys
 
 /** did:key of a naked base58 Ed25519 key, or undefined. */
 export function nakedToDidKey(naked: string): string | undefined {

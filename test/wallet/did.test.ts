@@ -7,7 +7,7 @@ import { base58, base64url, concat, hex, utf8 } from '../../wallet/bytes.ts'
 import { cryptoNode as crypto } from '../../wallet/crypto-node.ts'
 import { didOf, isDid, parseDid, parseDidUrl } from '../../wallet/did.ts'
 import { type DidDocument, methodOf, readDidDocument } from '../../wallet/did-document.ts'
-import { didKey, didKeyToNaked, keyBytesOf, nakedToDidKey, resolveDidKey } from '../../wallet/did-key.ts'
+import { didKey, didKeyToNaked, keyBytesOf, knownDidKeys, nakedToDidKey, resolveDidKey } from '../../wallet/did-key.ts'
 import { makePeer2, makePeer4, peer3Of, peer4Short, resolvePeer } from '../../wallet/did-peer.ts'
 import { type Fault, isFault } from '../../wallet/fault.ts'
 import { canonicalize } from '../../wallet/jcs.ts'
@@ -125,6 +125,7 @@ describe('did:key', () => {
     ]
     for (const reference of none) expect([reference, keyBytesOf(reference)]).toEqual([reference, undefined])
     expect([nakedToDidKey(naked), didKeyToNaked(did), didKeyToNaked(`${did}#${edKey}`)]).toEqual([did, naked, naked])
+    expect([knownDidKeys.get(naked), knownDidKeys.get('junk')]).toEqual([did, undefined])
     expect([nakedToDidKey('junk'), didKeyToNaked(naked), didKeyToNaked(didKey('X25519', ex))]).toEqual([
       undefined,
       undefined,

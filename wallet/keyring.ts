@@ -42,9 +42,8 @@ const maxSecrets = 1000
 /** `read` looks a key up by kid in whatever holds the sealed keys. It is asked again for kids that are not ours, so
  *  a key made later is found. */
 export function makeKeyring(crypto: Crypto, read: (kid: string) => StoredKey | undefined): Keyring {
-  const wiped = (secret: Uint8Array) => crypto.wipe(secret)
-  const held = new Memo<Held>(maxKeys, { dropped: ({ pair }) => wiped(pair.secretKey) })
-  const secrets = new Memo<Uint8Array>(maxSecrets, { dropped: wiped })
+  const held = new Memo<Held>(maxKeys, { dropped: ({ pair }) => wipePair(crypto, pair) })
+  const secrets = new Memo<Uint8Array>(maxSecrets, { dropped: secret => crypto.wipe(secret) })
 
   const find = (kid: string): Held | undefined => {
     const known = held.get(kid)
@@ -127,7 +126,7 @@ export function drawKey(
 
 // ---- key conversion, remembered ----------------------------------------------------------------------------
 // Ed25519 to X25519 costs as much as a Diffie-Hellman and a peer's key comes again and again. Public values only;
-// our own converted pairs hang on the pair they were made of and go with it.
+// our own converted pairs hang on the pair they were made of and are wiped with it.
 
 /** An Ed25519 key in the spellings that DIDComm v1 needs. */
 export interface CurveKey {
@@ -170,4 +169,10 @@ export function ownCurvePair(crypto: Crypto, pair: KeyPair): KeyPair {
   const made = crypto.x25519KeyPair(crypto.ed25519ToX25519Secret(pair.secretKey))
   ownPairs.set(pair, made)
   return made
+}
+
+function wipePair(crypto: Crypto, pair: KeyPair): void {
+  crypto.wipe(pair.secretKey)
+  const converted = ownPairs.get(pair)
+  if (converted !== undefined) crypto.wipe(converted.secretKey)
 }

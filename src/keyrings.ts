@@ -3,7 +3,7 @@
 
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { type Keyring, makeKeyring, type StoredKey } from '../wallet/keyring.ts'
-import { makeLru } from '../wallet/lru.ts'
+import { Memo } from '../wallet/memo.ts'
 import { GROUP } from './pico.ts'
 import type { PicoId, View } from './ports.ts'
 
@@ -15,7 +15,7 @@ interface Slot {
 }
 
 export class Keyrings {
-  private readonly slots = makeLru<Slot>(KEYRINGS, { dropped: slot => slot.keyring.clear() })
+  private readonly slots = new Memo<Slot>(KEYRINGS, { dropped: slot => slot.keyring.clear() })
 
   /** Runs `fn` with the pico's keyring over `view`. */
   with<T>(picoId: PicoId, view: View, fn: (keyring: Keyring) => T): T {

@@ -1,13 +1,19 @@
 // Text spellings of bytes: UTF-8, base64 (RFC 4648 4 and 5), base58btc and hex. Decoders are strict: a text that is
 // not the one spelling of its bytes (junk, line feeds, foreign alphabet, set trailing bits) gives undefined.
-// Pure; a platform may register faster codecs of the same behaviour (`registerCodecs`, done by crypto-node.ts).
+// Pure; a platform may register faster codecs of the same behaviour (`registerCodecs`, done by crypto-node.ts), which
+// then stand in place of the pure ones: callers import a live binding and reach the platform's function directly.
 
-/** Canonical codecs of a platform. `fromBase64url` sees unpadded text and must refuse whatever it would not write. */
+/** Canonical codecs of a platform, each as its namesake below. */
 export interface FastCodecs {
-  utf8(text: string): Uint8Array
-  textStrict(bytes: Uint8Array): string | undefined
-  base64url(bytes: Uint8Array): string
-  fromBase64url(text: string): Uint8Array | undefined
+  readonly utf8: (text: string) => Uint8Array
+  readonly textStrict: (bytes: Uint8Array) => string | undefined
+  readonly base64url: (bytes: Uint8Array) => string
+  readonly fromBase64url: (text: string, options?: PaddingOption) => Uint8Array | undefined
+  readonly hex: (bytes: Uint8Array) => string
+}
+
+export interface PaddingOption {
+  readonly padding?: 'allow' | 'refuse'
 }
 
 const encoder = new TextEncoder()
@@ -22,32 +28,34 @@ const pure: FastCodecs = {
       return undefined
     }
   },
-  base64url: bytes => write64(bytes),
-  fromBase64url: read64,
+  base64url: write64,
+  fromBase64url: (text, options) => {
+    const bare = options?.padding === 'allow' ? withoutPadding(text) : text
+    return bare === undefined ? undefined : read64(bare)
+  },
+  hex: writeHex,
 }
 
-let codecs = pure
-
 /** Replaces the pure codecs by a platform's; without an argument, goes back to the pure ones. */
-export function registerCodecs(fast?: FastCodecs): void {
-  codecs = fast ?? pure
+export function registerCodecs(fast: FastCodecs = pure): void {
+  utf8 = fast.utf8
+  textStrict = fast.textStrict
+  base64url = fast.base64url
+  fromBase64url = fast.fromBase64url
+  hex = fast.hex
 }
 
 // ---- UTF-8 -------------------------------------------------------------------------------------------------
 
 /** UTF-8 of a text; lone surrogates become U+FFFD. */
-export function utf8(text: string): Uint8Array {
-  return codecs.utf8(text)
-}
+export let utf8 = pure.utf8
 
 /** The text of valid UTF-8 (a byte order mark is kept), or undefined. */
-export function textStrict(bytes: Uint8Array): string | undefined {
-  return codecs.textStrict(bytes)
-}
+export let textStrict = pure.textStrict
 
 /** The text of bytes that are known to be UTF-8; throws on others. For a peer's bytes use `textStrict`. */
 export function text(bytes: Uint8Array): string {
-  const found = codecs.textStrict(bytes)
+  const found = textStrict(bytes)
   if (found === undefined) throw new Error('bytes are not UTF-8')
   return found
 }
@@ -58,19 +66,14 @@ const urlAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 const urlDigits = digitTable(urlAlphabet)
 
 /** RFC 4648 5, without padding. */
-export function base64url(bytes: Uint8Array): string {
-  return codecs.base64url(bytes)
-}
+export let base64url = pure.base64url
 
 /** Strict RFC 4648 5; `padding: 'allow'` takes the text with its correct padding as well (default `refuse`). */
-export function fromBase64url(text: string, options?: { padding?: 'allow' | 'refuse' }): Uint8Array | undefined {
-  const bare = options?.padding === 'allow' ? withoutPadding(text) : text
-  return bare === undefined ? undefined : codecs.fromBase64url(bare)
-}
+export let fromBase64url = pure.fromBase64url
 
 /** RFC 4648 4, with padding. */
 export function base64(bytes: Uint8Array): string {
-  const bare = codecs.base64url(bytes).replaceAll('-', '+').replaceAll('_', '/')
+  const bare = base64url(bytes).replaceAll('-', '+').replaceAll('_', '/')
   return bare.padEnd(Math.ceil(bare.length / 4) * 4, '=')
 }
 
@@ -79,9 +82,9 @@ export function fromBase64Any(text: string): Uint8Array | undefined {
   const bare = withoutPadding(text)
   if (bare === undefined) return undefined
   const standard = bare.includes('+') || bare.includes('/')
-  if (!standard) return codecs.fromBase64url(bare)
+  if (!standard) return fromBase64url(bare)
   if (bare.includes('-') || bare.includes('_')) return undefined
-  return codecs.fromBase64url(bare.replaceAll('+', '-').replaceAll('/', '_'))
+  return fromBase64url(bare.replaceAll('+', '-').replaceAll('/', '_'))
 }
 
 // Padding is right when it fills the text to a multiple of four.
@@ -205,7 +208,9 @@ const hexOf = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStar
 const hexDigits = digitTable('0123456789abcdef')
 
 /** Lower-case hex. */
-export function hex(bytes: Uint8Array): string {
+export let hex = pure.hex
+
+function writeHex(bytes: Uint8Array): string {
   let out = ''
   for (let i = 0; i < bytes.length; i++) out += hexOf[bytes[i]!]
   return out

@@ -297,15 +297,20 @@ export const cryptoNode: Crypto = {
   wipe: secret => sodium.sodium_memzero(secret),
 }
 
-// Buffer's decoder passes over junk; writing the bytes again and comparing finds every text that is not canonical.
+// Buffer's decoder passes over junk; writing the bytes again and comparing finds every text that is not canonical. The
+// padded spelling is compared as a whole too, so that `=` is taken only where it belongs.
 registerCodecs({
   utf8: text => Buffer.from(text, 'utf8'),
   textStrict: bytes => (isUtf8(bytes) ? asBuffer(bytes).toString('utf8') : undefined),
   base64url: bytes => asBuffer(bytes).toString('base64url'),
-  fromBase64url: text => {
+  fromBase64url: (text, options) => {
     const bytes = Buffer.from(text, 'base64url')
-    return bytes.toString('base64url') === text ? bytes : undefined
+    const bare = bytes.toString('base64url')
+    if (bare === text) return bytes
+    const padded = options?.padding === 'allow' && bare.padEnd(Math.ceil(bare.length / 4) * 4, '=') === text
+    return padded ? bytes : undefined
   },
+  hex: bytes => asBuffer(bytes).toString('hex'),
 })
 
 // ---- digests that rulesets may ask for ---------------------------------------------------------------------

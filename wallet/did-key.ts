@@ -7,12 +7,12 @@ import { parseDidUrl } from './did.ts'
 import { type DidDocument, readDidDocument } from './did-document.ts'
 import { parsePeer2 } from './did-peer-2.ts'
 import { type Fault, fault, isFault } from './fault.ts'
-import { makeLru } from './lru.ts'
+import { Memo } from './memo.ts'
 import { decodeMultikey, encodeMultikey, type PublicKey, soundKey } from './multikey.ts'
 
 const prefix = 'did:key:'
 const signing = ['authentication', 'assertionMethod', 'capabilityInvocation', 'capabilityDelegation']
-const documents = makeLru<DidDocument>(10_000, { maxKeyChars: 2_000_000 })
+const documents = new Memo<DidDocument>(10_000, { maxKeyChars: 2_000_000 })
 
 /** The did:key of a public key. */
 export function didKey(type: Parameters<typeof encodeMultikey>[0], publicKey: Uint8Array): string {
@@ -68,8 +68,10 @@ function agreementKeys(multikey: string, key: PublicKey): readonly string[] {
 
 // ---- key references ----------------------------------------------------------------------------------------
 
-// Every v1 message names its sender and its recipient by naked keys.
-const didKeys = makeLru<string>(4096)
+const didKeys = new Memo<string>(4096)
+
+/** What `nakedToDidKey` found before, to be asked first where every v1 message names its sender and its recipient. */
+export const knownDidKeys: ReadonlyMap<string, string> = didKeys
 
 /** did:key of a naked base58 Ed25519 key, or undefined. */
 export function nakedToDidKey(naked: string): string | undefined {
@@ -93,7 +95,7 @@ function nakedKey(text: string): PublicKey | undefined {
   return bytes && soundKey('Ed25519', bytes)
 }
 
-const references = makeLru<PublicKey>(10_000, { maxKeyChars: 4_000_000 })
+const references = new Memo<PublicKey>(10_000, { maxKeyChars: 4_000_000 })
 
 /** The key that a reference spells out by itself: naked base58 (Ed25519), `did:key:…`, `did:key:…#…`,
  *  `did:peer:0…`, `did:peer:2…#key-n`; undefined for anything that would need a document. */

@@ -8,15 +8,15 @@ import { keyDocument } from './did-key.ts'
 import { parsePeer2, peer2Document, peer3Of } from './did-peer-2.ts'
 import { type Fault, fault, isFault } from './fault.ts'
 import { type JsonMembers, readJsonObject } from './json.ts'
-import { makeLru } from './lru.ts'
+import { Memo } from './memo.ts'
 import { decodeMultikey } from './multikey.ts'
 import { sha256 } from './sha256.ts'
 
 export { makePeer2, type Peer2Input, peer3Of } from './did-peer-2.ts'
 
 // Short forms are remembered together with their long form, so that what one caller knows answers no other.
-const byLong = makeLru<DidDocument>(10_000, { maxKeyChars: 8_000_000 })
-const byBoth = makeLru<DidDocument>(10_000, { maxKeyChars: 8_000_000 })
+const byLong = new Memo<DidDocument>(10_000, { maxKeyChars: 8_000_000 })
+const byBoth = new Memo<DidDocument>(10_000, { maxKeyChars: 8_000_000 })
 
 const malformed = (message: string) => fault('did.malformed', message)
 const unknownLong = () => fault('did.unresolvable', 'the DID is a short form whose long form was not seen')

@@ -6,8 +6,8 @@ import { utf8 } from './bytes.ts'
 import type { Crypto } from './crypto.ts'
 import { type Fault, fault, isFault } from './fault.ts'
 import { verifyFromPrior } from './from-prior.ts'
-import { type JsonMembers, readJsonObject } from './json.ts'
-import { type ContentEncryption, type EnvelopeV2, open, readProtected, readV2, seal } from './jwe.ts'
+import { type JsonMembers, readHeader, readJsonObject } from './json.ts'
+import { type ContentEncryption, type EnvelopeV2, open, readV2, seal } from './jwe.ts'
 import { readJws, signGeneral, verifyJws } from './jws.ts'
 import { didPart, type Keys, keyOf, type RecipientKey, type Resolve, sameDid } from './keys.ts'
 import type { Opened } from './opened.ts'
@@ -79,6 +79,11 @@ interface Found {
   signed?: Sender
 }
 
+/** What lay in a layer, wrapped: a peer can write an object that looks like a Fault. */
+interface Inside {
+  readonly value: JsonMembers
+}
+
 /** Opens and checks every layer and the message inside. `now` in seconds checks its times. */
 export function openV2(
   crypto: Crypto,
@@ -88,18 +93,19 @@ export function openV2(
   now?: number,
 ): Opened | Fault {
   const found: Found = { layers: [], recipientKid: '', sender: null }
-  let message = envelope.form === 'signed' ? envelope.jws : openLayer(crypto, keys, resolve, envelope, found)
-  if (isFault(message)) return message
-  if (isJwe(message)) {
-    const inner = innerEnvelope(message, found)
+  let read = envelope.form === 'signed' ? { value: envelope.jws } : openLayer(crypto, keys, resolve, envelope, found)
+  if ('fault' in read) return read
+  if (isJwe(read.value)) {
+    const inner = innerEnvelope(read.value, found)
     if (isFault(inner)) return inner
-    message = openLayer(crypto, keys, resolve, inner, found)
-    if (isFault(message)) return message
+    read = openLayer(crypto, keys, resolve, inner, found)
+    if ('fault' in read) return read
   }
-  if (isJws(message)) {
-    message = verifySigned(crypto, resolve, message, found)
-    if (isFault(message)) return message
+  if (isJws(read.value)) {
+    read = verifySigned(crypto, resolve, read.value, found)
+    if ('fault' in read) return read
   }
+  const message = read.value
   if (isJwe(message) || isJws(message)) return fault('envelope.nesting', 'layers in an order that is not allowed')
   const wrong = checkV2(message, now) ?? checkSender(message, found) ?? checkRecipient(message, found)
   return wrong ?? opened(crypto, resolve, message, found, now)
@@ -132,13 +138,7 @@ function opened(
 }
 
 // Decrypts one layer as the first recipient that is ours and reads the JSON inside.
-function openLayer(
-  crypto: Crypto,
-  keys: Keys,
-  resolve: Resolve,
-  envelope: EnvelopeV2,
-  found: Found,
-): JsonMembers | Fault {
+function openLayer(crypto: Crypto, keys: Keys, resolve: Resolve, envelope: EnvelopeV2, found: Found): Inside | Fault {
   for (const [index, kid] of envelope.recipients.entries()) {
     const pair = keys.pair(kid)
     if (pair?.secretKey.length !== 32) continue
@@ -158,16 +158,17 @@ function openLayer(
   return fault('envelope.unknown_recipient', 'no recipient key is ours')
 }
 
-function readMessage(content: Uint8Array): JsonMembers | Fault {
+function readMessage(content: Uint8Array): Inside | Fault {
   const read = readJsonObject(content)
-  return isFault(read) ? fault('message.malformed', read.message) : read.value
+  return 'fault' in read ? fault('message.malformed', read.message) : read
 }
 
 // Only anoncrypt(authcrypt(…)) hides one encryption in another.
 function innerEnvelope(message: JsonMembers, found: Found): EnvelopeV2 | Fault {
   if (found.layers[0] !== 'anoncrypt') return fault('envelope.nesting', 'an envelope inside of authcrypt')
-  const head = readProtected(message, 'refuse')
-  const inner = isFault(head) ? head : readV2(message, head)
+  const head = readHeader(message.protected)
+  if ('fault' in head) return fault('envelope.unreadable', head.message, 'protected')
+  const inner = readV2(message, head.value)
   if (isFault(inner)) return inner
   return inner.layer === 'authcrypt' ? inner : fault('envelope.nesting', 'anoncrypt inside of anoncrypt')
 }
@@ -175,7 +176,7 @@ function innerEnvelope(message: JsonMembers, found: Found): EnvelopeV2 | Fault {
 const signedTypes = ['didcomm-signed+json', 'jwm']
 
 // Every signature must verify; a message signed by two people has no single sender, so all must be of one DID.
-function verifySigned(crypto: Crypto, resolve: Resolve, message: JsonMembers, found: Found): JsonMembers | Fault {
+function verifySigned(crypto: Crypto, resolve: Resolve, message: JsonMembers, found: Found): Inside | Fault {
   const jws = readJws(message)
   if (isFault(jws)) return jws
   let first: Sender | undefined

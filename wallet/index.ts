@@ -17,8 +17,17 @@ export {
 } from './did-document.ts'
 export { didKey, didKeyToNaked, keyBytesOf, nakedToDidKey, resolveDidKey } from './did-key.ts'
 export { makePeer2, makePeer4, type Peer2Input, peer3Of, peer4InputFault, peer4Short, resolvePeer } from './did-peer.ts'
-export { type Envelope, peek, type UnpackOptions, unpack } from './envelope.ts'
-export { type EnvelopeV1, type OpenedV1, openV1, type PackV1, packV1 } from './envelope-v1.ts'
+export {
+  checkV1,
+  type Envelope,
+  type EnvelopeV1,
+  type OpenedV1,
+  openV1,
+  peek,
+  type UnpackOptions,
+  unpack,
+} from './envelope.ts'
+export { type PackV1, packV1 } from './envelope-v1.ts'
 export { type PackV2, packSigned, packV2, type SignedV2 } from './envelope-v2.ts'
 export { type Fault, fault, isFault } from './fault.ts'
 export { type FromPrior, makeFromPrior, verifyFromPrior } from './from-prior.ts'
@@ -55,7 +64,7 @@ export {
 } from './keys.ts'
 export { decodeMultikey, encodeMultikey, type PublicKey } from './multikey.ts'
 export type { Opened } from './opened.ts'
-export { checkV1, checkV2 } from './plaintext.ts'
+export { checkV2 } from './plaintext.ts'
 export { makeResolver, type Resolver, type ResolverOptions } from './resolver.ts'
 export { type ForwardV1, type ForwardV2, packForwardV1, packForwardV2 } from './routing.ts'
 export * from './vault.ts'

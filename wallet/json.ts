@@ -3,7 +3,7 @@
 // or an exponent says itself that it is approximate. JSON.parse does the work; one linear scan over the punctuation
 // before it bounds the depth and counts members, a walk after it finds what is lost or inexact.
 
-import { textStrict } from './bytes.ts'
+import { fromBase64url, type PaddingOption, textStrict } from './bytes.ts'
 import { type Fault, fault } from './fault.ts'
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [member: string]: JsonValue }
@@ -15,6 +15,8 @@ export interface JsonLimits {
   /** Of the UTF-8 text; a text given as a string is measured in UTF-16 units. */
   readonly maxBytes?: number
 }
+
+const headerLimits: JsonLimits = { maxDepth: 8 }
 
 const quote = 0x22
 const backslash = 0x5c
@@ -47,6 +49,16 @@ export function readJsonObject(
   const read = readJson(source, limits)
   if ('fault' in read) return read
   return isMembers(read.value) ? { value: read.value } : fault('json.not_object', 'not a JSON object')
+}
+
+/** The object of a JSON text in strict base64url, nested at most 8 deep: a protected header (RFC 7515 3, RFC 7516 3).
+ *  Fault as of `readJsonObject`; what is no base64url is no JSON either. */
+export function readHeader(
+  source: JsonValue | undefined,
+  options?: PaddingOption,
+): { readonly value: JsonMembers } | Fault {
+  const bytes = typeof source === 'string' ? fromBase64url(source, options) : undefined
+  return bytes === undefined ? fault('json.syntax', 'not base64url') : readJsonObject(bytes, headerLimits)
 }
 
 /** True for a JSON object, false for null, arrays and scalars. */

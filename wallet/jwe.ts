@@ -5,7 +5,7 @@
 import { base64url, equalBytes, fromBase64url, textStrict, utf8 } from './bytes.ts'
 import type { Crypto, KeyPair, Sealed } from './crypto.ts'
 import { type Fault, fault, isFault } from './fault.ts'
-import { isMembers, type JsonMembers, type JsonValue, readJsonObject } from './json.ts'
+import { isMembers, type JsonMembers, type JsonValue } from './json.ts'
 import { didPart, type RecipientKey, sameDid } from './keys.ts'
 import { isMediaType } from './plaintext.ts'
 
@@ -191,14 +191,6 @@ function jweText(head: string, entries: readonly string[], iv: Uint8Array, seale
 }
 
 // ---- reading -----------------------------------------------------------------------------------------------
-
-/** The protected header of an envelope, parsed. Fault `envelope.unreadable`. */
-export function readProtected(outer: JsonMembers, padding: 'allow' | 'refuse'): JsonMembers | Fault {
-  const bytes = typeof outer.protected === 'string' ? fromBase64url(outer.protected, { padding }) : undefined
-  if (bytes === undefined) return fault('envelope.unreadable', 'not base64url', 'protected')
-  const read = readJsonObject(bytes, { maxDepth: 8 })
-  return isFault(read) ? fault('envelope.unreadable', read.message, 'protected') : read.value
-}
 
 /** Checks the form of a v2 envelope: `outer` is its JSON, `head` its parsed protected header. Fault
  *  `envelope.unreadable`, `envelope.header`, `envelope.crit` or `envelope.unsupported_algorithm`. */

@@ -5,7 +5,7 @@
 import { base64url, equalBytes, fromBase64url, utf8 } from './bytes.ts'
 import type { Crypto } from './crypto.ts'
 import { type Fault, fault, isFault } from './fault.ts'
-import { isMembers, type JsonMembers, type JsonValue, readJsonObject } from './json.ts'
+import { isMembers, type JsonMembers, type JsonValue, readHeader } from './json.ts'
 
 /** One signature, its headers read and checked, not yet verified. */
 export interface Signature {
@@ -125,10 +125,8 @@ function compactParts(source: string): JsonMembers | undefined {
 
 function readSignature(one: JsonValue, body: string, refused: readonly string[]): Signature | Fault {
   if (!isMembers(one)) return fault('jws.malformed', 'not an object', 'signatures')
-  const head = decode(one.protected)
-  if (head === undefined) return fault('jws.malformed', 'not base64url', 'protected')
-  const read = readJsonObject(head, { maxDepth: 8 })
-  if (isFault(read)) return fault('jws.malformed', read.message, 'protected')
+  const read = readHeader(one.protected)
+  if ('fault' in read) return fault('jws.malformed', read.message, 'protected')
   const unprotected = one.header ?? {}
   if (!isMembers(unprotected)) return fault('jws.malformed', 'not an object', 'header')
   const wrong = checkHeaders(read.value, unprotected, refused)

@@ -1,11 +1,12 @@
-// The unlocked keys of one pico at work: envelopes and signatures name a key by its kid and get what the key does,
-// not the key. Diffie-Hellman results are remembered per (own key, peer key): with them an authenticated envelope
-// costs one scalar multiplication less in each direction (DESIGN 6).
+// Keys at work, and what is computed from them and remembered. A keyring holds the unlocked keys of one pico: envelopes
+// and signatures name a key by its kid and get what the key does, not the key. Diffie-Hellman results are remembered
+// per (own key, peer key): with them an authenticated envelope costs one scalar multiplication less in each direction
+// (DESIGN 6).
 
-import { base64url, fromBase64url } from './bytes.ts'
+import { base58, base64url, fromBase58, fromBase64url } from './bytes.ts'
 import type { Crypto, KeyPair } from './crypto.ts'
 import { cryptoNode } from './crypto-node.ts'
-import { makeLru } from './lru.ts'
+import { Memo } from './memo.ts'
 import { encodeMultikey } from './multikey.ts'
 
 /** A private key as it is sealed in the store. */
@@ -41,9 +42,8 @@ const maxSecrets = 1000
 /** `read` looks a key up by kid in whatever holds the sealed keys. It is asked again for kids that are not ours, so
  *  a key made later is found. */
 export function makeKeyring(crypto: Crypto, read: (kid: string) => StoredKey | undefined): Keyring {
-  const wiped = (secret: Uint8Array) => crypto.wipe(secret)
-  const held = makeLru<Held>(maxKeys, { dropped: ({ pair }) => wiped(pair.secretKey) })
-  const secrets = makeLru<Uint8Array>(maxSecrets, { dropped: wiped })
+  const held = new Memo<Held>(maxKeys, { dropped: ({ pair }) => wipePair(crypto, pair) })
+  const secrets = new Memo<Uint8Array>(maxSecrets, { dropped: secret => crypto.wipe(secret) })
 
   const find = (kid: string): Held | undefined => {
     const known = held.get(kid)
@@ -122,4 +122,57 @@ export function drawKey(
 ): { readonly stored: StoredKey; readonly publicKey: Uint8Array } {
   const { publicKey } = type === 'Ed25519' ? crypto.ed25519KeyPair(seed) : crypto.x25519KeyPair(seed)
   return { stored: { type, seed: base64url(seed) }, publicKey }
+}
+
+// ---- key conversion, remembered ----------------------------------------------------------------------------
+// Ed25519 to X25519 costs as much as a Diffie-Hellman and a peer's key comes again and again. Public values only;
+// our own converted pairs hang on the pair they were made of and are wiped with it.
+
+/** An Ed25519 key in the spellings that DIDComm v1 needs. */
+export interface CurveKey {
+  /** base58 of `ed25519`. */
+  readonly verkey: string
+  readonly ed25519: Uint8Array
+  readonly x25519: Uint8Array
+}
+
+const byVerkey = new Memo<CurveKey>(4096)
+const byBytes = new Memo<CurveKey>(4096)
+const ownPairs = new WeakMap<KeyPair, KeyPair>()
+
+/** Of a raw Ed25519 key; undefined when it is no valid point. */
+export function curveKey(crypto: Crypto, ed25519: Uint8Array): CurveKey | undefined {
+  const name = String.fromCharCode(...ed25519)
+  const known = byBytes.get(name)
+  if (known !== undefined) return known
+  const found = curveKeyOf(crypto, base58(ed25519))
+  if (found !== undefined) byBytes.set(name, found)
+  return found
+}
+
+/** Of a base58 verkey; undefined when it is not a valid key. */
+export function curveKeyOf(crypto: Crypto, verkey: string): CurveKey | undefined {
+  const known = byVerkey.get(verkey)
+  if (known !== undefined) return known
+  const ed25519 = fromBase58(verkey)
+  const x25519 = ed25519?.length === 32 ? crypto.ed25519ToX25519Public(ed25519) : undefined
+  if (ed25519 === undefined || x25519 === undefined) return undefined
+  const found = { verkey, ed25519, x25519 }
+  byVerkey.set(verkey, found)
+  return found
+}
+
+/** The X25519 pair of an Ed25519 pair of ours. */
+export function ownCurvePair(crypto: Crypto, pair: KeyPair): KeyPair {
+  const known = ownPairs.get(pair)
+  if (known !== undefined) return known
+  const made = crypto.x25519KeyPair(crypto.ed25519ToX25519Secret(pair.secretKey))
+  ownPairs.set(pair, made)
+  return made
+}
+
+function wipePair(crypto: Crypto, pair: KeyPair): void {
+  crypto.wipe(pair.secretKey)
+  const converted = ownPairs.get(pair)
+  if (converted !== undefined) crypto.wipe(converted.secretKey)
 }

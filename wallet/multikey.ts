@@ -6,7 +6,7 @@ import { base58, concat, fromBase58, fromBase64url, hex } from './bytes.ts'
 import { isCompressedPoint } from './compressed-point.ts'
 import { isSoundEd25519, isSoundX25519 } from './curve25519.ts'
 import type { KeyType } from './did-document.ts'
-import { makeLru } from './lru.ts'
+import { Memo } from './memo.ts'
 
 export interface PublicKey {
   readonly type: KeyType
@@ -39,7 +39,7 @@ export function encodeMultikey(type: NamedType, publicKey: Uint8Array): string {
 }
 
 // One resolution reads the same text two or three times, and each asks whether it is a point.
-const decoded = makeLru<PublicKey>(256, { maxKeyChars: 64_000 })
+const decoded = new Memo<PublicKey>(256, { maxKeyChars: 64_000 })
 
 /** The key of a multikey text (base58btc `z` or base64url `u`), or undefined when it is not a usable key. */
 export function decodeMultikey(text: string): PublicKey | undefined {

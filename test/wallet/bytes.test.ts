@@ -25,7 +25,7 @@ const refused = [
   'AA\u{1F600}',
 ]
 
-describe.each(['platform', 'pure'])('base64 and UTF-8, %s codecs', kind => {
+describe.each(['platform', 'pure'])('base64, hex and UTF-8, %s codecs', kind => {
   // The module under test starts with the platform's codecs, because crypto-node registered them.
   beforeAll(() => {
     if (kind === 'pure') bytes.registerCodecs()
@@ -51,6 +51,18 @@ describe.each(['platform', 'pure'])('base64 and UTF-8, %s codecs', kind => {
       expect(bytes.fromBase64url(text, allow)).toBeUndefined()
     }
   })
+  test('padding allowed: exactly the two spellings of some bytes', () => {
+    const nearly = fc.string({ unit: fc.constantFrom(...'AQgw-_=+'), maxLength: 9 })
+    fc.assert(
+      fc.property(nearly, text => {
+        const data = Buffer.from(text, 'base64url')
+        const padded = data.toString('base64').replaceAll('+', '-').replaceAll('/', '_')
+        const right = text === padded || text === data.toString('base64url')
+        expect(plain(bytes.fromBase64url(text, { padding: 'allow' }))).toEqual(right ? [...data] : undefined)
+      }),
+      { numRuns: 500 },
+    )
+  })
   test('all four spellings, never both alphabets', () => {
     const data = Uint8Array.of(0xfb, 0xef, 0xbe, 0xff)
     for (const text of ['++++/w==', '++++/w', '----_w==', '----_w'])
@@ -58,6 +70,17 @@ describe.each(['platform', 'pure'])('base64 and UTF-8, %s codecs', kind => {
     for (const text of ['-+-+', '++++_w', '++++/w=', '++ ++/w==', '++++/x'])
       expect(bytes.fromBase64Any(text)).toBeUndefined()
     expect(bytes.base64(data)).toBe('++++/w==')
+  })
+  test('hex there and back; odd or foreign text refused', () => {
+    fc.assert(
+      fc.property(anyBytes, data => {
+        expect(bytes.hex(data)).toBe(Buffer.from(data).toString('hex'))
+        expect(plain(bytes.fromHex(bytes.hex(data)))).toEqual([...data])
+      }),
+    )
+    expect(bytes.hex(Uint8Array.of(1, 2, 0xff, 4).subarray(1, 3))).toBe('02ff')
+    expect(plain(bytes.fromHex('FFa0'))).toEqual([255, 160])
+    for (const text of ['f', 'fg', '0x00', ' 00 ']) expect(bytes.fromHex(text)).toBeUndefined()
   })
   test('UTF-8 is strict and keeps a byte order mark', () => {
     expect(bytes.textStrict(Uint8Array.of(0xc3, 0x28))).toBeUndefined()
@@ -89,13 +112,5 @@ describe('base58btc', () => {
     expect(bytes.base58(new Uint8Array(0))).toBe('')
     expect(plain(bytes.fromBase58(''))).toEqual([])
     expect(plain(bytes.fromBase58('111'))).toEqual([0, 0, 0])
-  })
-})
-
-describe('hex', () => {
-  test('there and back; odd or foreign text refused', () => {
-    fc.assert(fc.property(anyBytes, data => expect(plain(bytes.fromHex(bytes.hex(data)))).toEqual([...data])))
-    expect(plain(bytes.fromHex('FFa0'))).toEqual([255, 160])
-    for (const text of ['f', 'fg', '0x00', ' 00 ']) expect(bytes.fromHex(text)).toBeUndefined()
   })
 })

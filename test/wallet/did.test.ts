@@ -7,11 +7,11 @@ import { base58, base64url, concat, hex, utf8 } from '../../wallet/bytes.ts'
 import { cryptoNode as crypto } from '../../wallet/crypto-node.ts'
 import { didOf, isDid, parseDid, parseDidUrl } from '../../wallet/did.ts'
 import { type DidDocument, methodOf, readDidDocument } from '../../wallet/did-document.ts'
-import { didKey, didKeyToNaked, keyBytesOf, nakedToDidKey, resolveDidKey } from '../../wallet/did-key.ts'
+import { didKey, didKeyToNaked, keyBytesOf, knownDidKeys, nakedToDidKey, resolveDidKey } from '../../wallet/did-key.ts'
 import { makePeer2, makePeer4, peer3Of, peer4Short, resolvePeer } from '../../wallet/did-peer.ts'
 import { type Fault, isFault } from '../../wallet/fault.ts'
 import { canonicalize } from '../../wallet/jcs.ts'
-import { makeLru } from '../../wallet/lru.ts'
+import { Memo } from '../../wallet/memo.ts'
 import { decodeMultikey, encodeMultikey } from '../../wallet/multikey.ts'
 import { makeResolver } from '../../wallet/resolver.ts'
 
@@ -125,6 +125,7 @@ describe('did:key', () => {
     ]
     for (const reference of none) expect([reference, keyBytesOf(reference)]).toEqual([reference, undefined])
     expect([nakedToDidKey(naked), didKeyToNaked(did), didKeyToNaked(`${did}#${edKey}`)]).toEqual([did, naked, naked])
+    expect([knownDidKeys.get(naked), knownDidKeys.get('junk')]).toEqual([did, undefined])
     expect([nakedToDidKey('junk'), didKeyToNaked(naked), didKeyToNaked(didKey('X25519', ex))]).toEqual([
       undefined,
       undefined,
@@ -480,17 +481,30 @@ describe('canonical JSON and the memo', () => {
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, undefined, () => 1])
       expect(() => canonicalize([bad])).toThrow('JSON')
   })
-  test('forgets the least recently used', () => {
+  test('forgets what came first', () => {
     const left: number[] = []
-    const memo = makeLru<number>(2, { maxKeyChars: 10, dropped: value => left.push(value) })
+    const memo = new Memo<number>(2, { maxKeyChars: 10, dropped: value => left.push(value) })
     memo.set('a', 1)
     memo.set('b', 2)
-    memo.get('a')
+    expect([memo.get('a'), memo.has('b')]).toEqual([1, true])
     memo.set('c', 3)
-    expect([memo.get('b'), memo.get('a'), memo.size, left]).toEqual([undefined, 1, 2, [2]])
-    memo.set('long key 1', 4)
-    expect([memo.size, memo.get('long key 1')]).toEqual([1, 4])
+    expect([...memo, left]).toEqual([['b', 2], ['c', 3], [1]])
+    memo.set('b', 4)
+    memo.set('d', 5)
+    expect([...memo.keys(), left]).toEqual(['b', 'd', [1, 2, 3]])
+    expect([memo.delete('b'), memo.delete('b'), left]).toEqual([true, false, [1, 2, 3, 4]])
+    memo.set('long key 1', 6)
+    expect([...memo, left]).toEqual([
+      ['long key 1', 6],
+      [1, 2, 3, 4, 5],
+    ])
+    memo.set('too long a key', 7)
+    expect([memo.size, left]).toEqual([0, [1, 2, 3, 4, 5, 6, 7]])
+    memo.set('a', 8)
+    memo.set('b', 9)
     memo.clear()
-    expect([memo.size, left]).toEqual([0, [2, 3, 1, 4]])
+    expect([memo.size, left]).toEqual([0, [1, 2, 3, 4, 5, 6, 7, 8, 9]])
+    memo.set('long key 2', 10)
+    expect(memo.get('long key 2')).toBe(10)
   })
 })

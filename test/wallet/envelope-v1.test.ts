@@ -168,6 +168,7 @@ describe('refusals', () => {
     ['a kid that is no key', 'envelope.header', head => set(head, { recipients: [{ header: { kid: 'x' } }] })],
     ['Authcrypt without sender', 'envelope.header', stripped],
     ['an extension of the header', 'envelope.undecryptable', head => set(head, { more: 1 })],
+    ['a header that looks like a Fault', 'envelope.undecryptable', head => set(head, { fault: true, code: 'x' })],
   ]
   test.each(cases)('%s: %s', (_, code, change) => {
     expect(open(withHead(packed([bob], alice), change), bob)).toMatchObject({ fault: true, code })
@@ -185,6 +186,15 @@ describe('refusals', () => {
     expect(open(envelope as Uint8Array, bob, 1_735_689_600)).toMatchObject({ code: 'message.expired' })
     expect(open(envelope as Uint8Array, bob, 1_735_689_599)).toMatchObject({ version: 'v1' })
     expect(open(envelope as Uint8Array, bob)).toMatchObject({ version: 'v1' })
+  })
+
+  test('a type of 1,024 characters is the longest', () => {
+    const typed = (length: number) => {
+      const plaintext = bytesOf({ '@type': 'https://a.example/p/1.0/'.padEnd(length, 'm') })
+      return open(packV1(cryptoNode, alice.keys, { plaintext, recipients: [bob.publicKey] }) as Uint8Array, bob)
+    }
+    expect(typed(1024)).toMatchObject({ version: 'v1' })
+    for (const length of [1025, 100_000]) expect(typed(length)).toMatchObject({ code: 'message.malformed' })
   })
 
   test('500 seeded damages neither open nor throw', () => {

@@ -59,6 +59,11 @@ describe('layers', () => {
     expect('signed' in opened).toBe(layers.includes('sign'))
   })
 
+  test.each([auth, signed, {}])('a message that looks like a Fault is a message, packed with %j', options => {
+    const plaintext = { ...fromAlice, fault: true, code: 'store.broken' }
+    expect(open(pack(plaintext, options))).toMatchObject({ version: 'v2', plaintext })
+  })
+
   test('a signed message alone is authenticated and for nobody in particular', () => {
     const opened = open(packSigned(alice.keys, alice.signKid, bytesOf(fromAlice)) as Uint8Array)
     expect(opened).toMatchObject({ layers: ['sign'], recipientKid: '', sender: { kid: alice.signKid } })

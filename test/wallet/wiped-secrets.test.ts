@@ -5,6 +5,7 @@ import type { Crypto } from '../../wallet/crypto.ts'
 import { cryptoNode } from '../../wallet/crypto-node.ts'
 import { packV2 } from '../../wallet/envelope-v2.ts'
 import { isFault } from '../../wallet/fault.ts'
+import { drawKey, makeKeyring, ownCurvePair } from '../../wallet/keyring.ts'
 import { newEngineKeys, newMasterKey, openVault } from '../../wallet/vault.ts'
 import { bytesOf, message, person, recipientOf } from './people.ts'
 
@@ -15,6 +16,16 @@ test('a locked vault has neither the master key nor the engine’s keys', () => 
   vault.lock()
   expect(master).toEqual(new Uint8Array(32))
   expect(() => vault.engine.storeName('x')).toThrow('wiped')
+})
+
+test('a keyring that is cleared leaves neither its keys nor what was made of them', () => {
+  const keyring = makeKeyring(cryptoNode, () => drawKey('Ed25519', new Uint8Array(32).fill(1)).stored)
+  const pair = keyring.pair('ed')
+  if (pair === undefined) throw new Error('no key')
+  const converted = ownCurvePair(cryptoNode, pair)
+  expect(converted.secretKey).not.toEqual(new Uint8Array(32))
+  keyring.clear()
+  expect([...pair.secretKey, ...converted.secretKey].every(byte => byte === 0)).toBe(true)
 })
 
 test('the one-time secret of an envelope is gone when the envelope is sealed', () => {

@@ -32,7 +32,7 @@ import type {
 } from '../protocols/turn.ts'
 import { base58 } from '../wallet/bytes.ts'
 import { readDidDocument } from '../wallet/did-document.ts'
-import { keyBytesOf, nakedToDidKey } from '../wallet/did-key.ts'
+import { keyBytesOf, knownDidKeys, nakedToDidKey } from '../wallet/did-key.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
 import { applyRelation, type Connection, writeConnection } from './connection-record.ts'
@@ -483,7 +483,7 @@ function whoSent(records: View, opened: OpenedMessage, message: Message, purpose
   const sender = opened.sender as NonNullable<OpenedMessage['sender']>
   const own = purpose.connectionId === undefined ? undefined : readConnection(records, purpose.connectionId)
   if (opened.version === 'v1') {
-    const key = nakedToDidKey(sender.publicKey)
+    const key = keyReference(sender.publicKey)
     if (key === undefined) return 'message.unauthenticated'
     const bound = purpose.connectionId === undefined ? amongPeers(records, opened.recipientKid, [key]) : own
     if (bound?.theirKeys.includes(sender.publicKey))
@@ -536,6 +536,9 @@ function whoSent(records: View, opened: OpenedMessage, message: Message, purpose
     return 'message.sender_mismatch'
   return { connection: bound, sender: { key: sender.kid, did }, name: known ?? bound?.connectionId ?? did }
 }
+
+/** The key reference of a naked key (RFC 0360). */
+const keyReference = (naked: string): string | undefined => knownDidKeys.get(naked) ?? nakedToDidKey(naked)
 
 const connectionOf = (records: View, did: string): Connection | undefined => {
   const known = records.get(GROUP.peer, did) as string | undefined
@@ -626,7 +629,7 @@ function onThreadOfAnother(
 /** Is the sender the peer of a connection that its own recipient key does not lead to (mail to an invitation's key)? */
 function isBy({ theirDid, theirKeys, version }: Connection, { key, did }: Party['sender']): boolean {
   if (version === 'v2') return theirDid !== null && theirDid === did
-  return theirKeys.some(naked => nakedToDidKey(naked) === key)
+  return theirKeys.some(naked => keyReference(naked) === key)
 }
 
 /** Is there room for one more stranger? An invitation for many uses is open to any number of them: so many may wait to be
@@ -664,7 +667,7 @@ const tunnelledBy = (event: Raised, connectionId: string | undefined): Raised =>
 
 function recipientOf(opened: OpenedMessage): string {
   if (opened.version === 'v2') return opened.recipientKid.split('#')[0] as string
-  return nakedToDidKey(opened.recipientKid) ?? opened.recipientKid
+  return keyReference(opened.recipientKid) ?? opened.recipientKid
 }
 
 /** An authenticated peer was refused by policy, state, version or form: it is told, rules are told, the id is remembered. */

@@ -5,14 +5,15 @@ import { base58, base64url, fromBase64url } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { type Envelope, peek, unpack } from '../wallet/envelope.ts'
 import { type Fault, isFault } from '../wallet/fault.ts'
+import { type Keyring, makeKeyring, type StoredKey } from '../wallet/keyring.ts'
+import { Memo } from '../wallet/memo.ts'
 import type { Carrier, Received } from './agent.ts'
 import type { Engine } from './engine.ts'
 import { asPicoError, errorRow } from './errors.ts'
 import { resolverOf } from './identity.ts'
-import type { Keyrings } from './keyrings.ts'
 import type { Outbox, Packed } from './outbox.ts'
 import { GROUP } from './pico.ts'
-import type { Clock, Json, JsonObject, OpenedMessage, PicoId, Stimulus } from './ports.ts'
+import type { Clock, Json, JsonObject, OpenedMessage, PicoId, Stimulus, View } from './ports.ts'
 import type { Claim } from './resident.ts'
 import type { Rejected } from './steps.ts'
 
@@ -216,6 +217,49 @@ export class Inbox {
   private unknown(reason: string, status: 400 | 404): Received {
     count(this.strangers, this.around.clock.now(), reason, undefined)
     return { status, refused: true }
+  }
+}
+
+// ---- keys at work ------------------------------------------------------------------------------------------------------
+
+const KEYRINGS = 2_000
+
+interface Slot {
+  readonly keyring: Keyring
+  view: View | undefined
+}
+
+/** Keyrings of the picos that are at work, so that static Diffie-Hellman results outlive one message. Keys of a kid never
+ *  change, so a keyring read from one committed state serves the next; lock and deletion wipe it. */
+export class Keyrings {
+  private readonly slots = new Memo<Slot>(KEYRINGS, { dropped: slot => slot.keyring.clear() })
+
+  /** Runs `fn` with the pico's keyring over `view`. */
+  with<T>(picoId: PicoId, view: View, fn: (keyring: Keyring) => T): T {
+    const slot = this.slots.get(picoId) ?? this.make(picoId)
+    slot.view = view
+    try {
+      return fn(slot.keyring)
+    } finally {
+      slot.view = undefined
+    }
+  }
+
+  forget(picoId: PicoId): void {
+    this.slots.get(picoId)?.keyring.clear()
+  }
+
+  clear(): void {
+    this.slots.clear()
+  }
+
+  private make(picoId: PicoId): Slot {
+    const slot: Slot = {
+      view: undefined,
+      keyring: makeKeyring(cryptoNode, kid => slot.view?.get(GROUP.key, kid) as unknown as StoredKey | undefined),
+    }
+    this.slots.set(picoId, slot)
+    return slot
   }
 }
 

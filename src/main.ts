@@ -90,7 +90,7 @@ export async function main(config: Config): Promise<void> {
   const node = new Node({
     store,
     clock: systemClock,
-    random: { bytes: length => cryptoNode.randomBytes(length) },
+    random: { bytes: cryptoNode.randomBytes },
     client,
     openVault: (store, secret) => openWallet(config.home, store, secret, Date.now()),
     rekey: (store, vault, secret) => rekey(config.home, store, vault, secret, Date.now()),

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Engine } from '../src/engine.ts'
-import { Keyrings } from '../src/keyrings.ts'
+import { Keyrings } from '../src/inbox.ts'
 import { Outbox } from '../src/outbox.ts'
 import type { HttpRequest, Letter } from '../src/ports.ts'
 import { MemoryStore } from '../src/stores/memory.ts'

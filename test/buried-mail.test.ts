@@ -4,15 +4,16 @@
 import { expect, test } from '@jest/globals'
 import type { Step } from '../src/ports.ts'
 import { OWN, type Resident } from '../src/resident.ts'
+import { step } from '../src/step.ts'
 import { MemoryStore } from '../src/stores/memory.ts'
 import { connect, keptBack, LabEngine, post, unserve } from './lab.ts'
 import { birth, picoId, settled, toyEngine, toyEvent } from './toy-core.ts'
 
 /** From now on every step that is given a message fails, as by a bug of ours. */
 function failAtMessages(engine: LabEngine): void {
-  const { world } = (engine.node.engine as unknown as { steps: { world: { step: Step } } }).steps
-  const { step } = world
-  world.step = (view, stimulus, given) => {
+  const { options } = engine.node.engine as unknown as { options: { step: Step } }
+  const { step } = options
+  options.step = (view, stimulus, given) => {
     if (stimulus.kind === 'message') throw new Error('a bug')
     return step(view, stimulus, given)
   }
@@ -32,9 +33,8 @@ test('a message that was buried is a duplicate when it comes again', async () =>
   expect(await post(a.url, envelope!)).toBe(202)
   expect(faults).toEqual([1, 2, 3, 4, 5])
   expect(await a.verb('dead.ls', { pico: 'ann' })).toMatchObject([{ kind: 'message', attempts: 5 }])
-  const { world } = (a.node.engine as unknown as { steps: { world: { step: unknown } } }).steps
-  const { step } = await import('../src/step.ts')
-  world.step = step
+  const { options } = a.node.engine as unknown as { options: { step: Step } }
+  options.step = step
   expect(await post(a.url, envelope!)).toBe(202)
   expect(await a.verb('rejected', { pico: 'ann' })).toMatchObject({ recent: [{ reason: 'message.duplicate' }] })
   expect(await a.verb('dead.ls', { pico: 'ann' })).toHaveLength(1)

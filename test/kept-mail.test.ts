@@ -47,7 +47,6 @@ beforeAll(async () => {
   await sender.pico('switch')
   await sender.pico('stranger')
   invitee = (await connect(receiver, 'lamp', sender, 'switch')).invitee
-  await sleep(300)
 })
 afterAll(async () => {
   await sender.close()

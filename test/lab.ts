@@ -10,6 +10,7 @@ import { setFlagsFromString } from 'node:v8'
 import type { EngineLimits } from '../src/engine.ts'
 import { systemClock } from '../src/main.ts'
 import { Node } from '../src/node.ts'
+import { readConnection } from '../src/pico.ts'
 import type { Clock, Json, JsonObject, Store } from '../src/ports.ts'
 import { MemoryStore } from '../src/stores/memory.ts'
 import { parseAllowed } from '../src/transports/address.ts'
@@ -158,7 +159,8 @@ export interface Connected {
   readonly invitee: string
 }
 
-/** Connects `to` (on b) with `from`'s invitation (on a); connectionIds of both. */
+/** Connects `to` (on b) with `from`'s invitation (on a); connectionIds of both. Without `approve` all that a new connection
+ *  is asked for is answered when this resolves: nothing is on its way. */
 export async function connect(
   a: LabEngine,
   from: string,
@@ -177,7 +179,19 @@ export async function connect(
     }[]
     return all.find(c => c.invitationId === made.invitationId && (approve || c.state === 'established'))
   })
+  if (!approve) {
+    await heardOut(a, from, mine.connectionId)
+    await heardOut(b, to, accepted.connectionId)
+  }
   return { inviter: mine.connectionId, invitee: accepted.connectionId }
+}
+
+/** A new peer is asked at once what it speaks. */
+async function heardOut({ node }: LabEngine, pico: string, connectionId: string): Promise<void> {
+  const picoId = await node.owner.resolve(pico)
+  await until('what the peer speaks', () =>
+    node.engine.read(picoId, view => readConnection(view, connectionId)?.disclosed != null),
+  )
 }
 
 /** How many records of each kind a pico's log holds, by code. */

@@ -62,7 +62,6 @@ async function measure(): Promise<void> {
   await receiver.verb('ruleset.install', { pico: 'lamp', url: await served(RULESET) })
   await sender.pico('switch')
   const { invitee } = await connect(receiver, 'lamp', sender, 'switch')
-  await sleep(300)
   const [first, second, third] = await keptBack(receiver, 3, async () => {
     for (const text of ['one', 'two', 'three'])
       await sender.verb('msg.send', { pico: 'switch', connection: invitee, text })

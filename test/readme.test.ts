@@ -48,7 +48,8 @@ case " ${Object.keys(manifest.scripts).join(' ')} " in *" $1 "*) ;; *) echo "no 
 home=\${PICOMESH_HOME:-$HOME/.picomesh}
 PORT=\${PORT:-0} PICOMESH_ADMIN_PORT=\${PICOMESH_ADMIN_PORT:-0} "${process.execPath}" "${cli}" start >"$home.log" 2>&1 &
 echo $! >>"$HOME/pids"
-for i in $(seq 100); do [ -f "$home/engine.json" ] && exit 0; sleep 0.1; done
+i=0
+while [ $((i += 1)) -le 100 ]; do [ -f "$home/engine.json" ] && exit 0; sleep 0.1; done
 cat "$home.log" >&2
 exit 1`
 

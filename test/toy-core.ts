@@ -138,13 +138,17 @@ function letters(attrs: JsonObject, now: number): Letter[] {
     lane: String(attrs['lane'] ?? attrs['to']),
     created: now,
     expires: now + ((attrs['ttl'] as number | undefined) ?? 60_000),
-    body: {
-      kind: 'event',
-      eci: String(attrs['to']),
-      domain: 'toy',
-      name: String(attrs['name'] ?? 'note'),
-      attrs: { what: letterId },
-    },
+    body:
+      attrs['delete'] === undefined
+        ? {
+            kind: 'event',
+            eci: String(attrs['to']),
+            ...(attrs['host'] === undefined ? {} : { host: String(attrs['host']) }),
+            domain: 'toy',
+            name: String(attrs['name'] ?? 'note'),
+            attrs: { what: letterId },
+          }
+        : { kind: 'delete', eci: String(attrs['to']), picoId: String(attrs['delete']) },
     report: attrs['report'] === true,
   }))
 }

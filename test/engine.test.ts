@@ -688,6 +688,19 @@ describe('limits', () => {
     expect(['accepted', 'applied']).toContain((await mail()).state)
   }, 30_000)
 
+  test('sockets get their turn however much is queued', async () => {
+    let paused = 0
+    const pause = () => {
+      paused++
+      return new Promise<void>(resolve => setImmediate(resolve))
+    }
+    const { engine } = await begin(new MemoryStore(), { pause })
+    await engine.createPico(birth(1))
+    const before = paused
+    await Promise.all(Array.from({ length: 320 }, () => engine.submit(picoId(1), toyEvent(1, 'inc'), 'applied')))
+    expect(paused - before).toBeGreaterThanOrEqual(9)
+  })
+
   test('one pico with much to do does not hold another', async () => {
     const { engine } = await begin(new MemoryStore())
     await engine.createPico(birth(1))

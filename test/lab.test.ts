@@ -27,3 +27,13 @@ test('what is nested too deeply is refused where it is read', async () => {
   expect([await post(engine.url, deep(64)), await post(engine.url, deep(500_000))]).toEqual([400, 400])
   expect((await engine.verb('status')).refused.count).toBe(before + 2)
 })
+
+test('what a query says to the log is in the log', async () => {
+  const pico = await engine.pico(
+    'speaker',
+    `ruleset test.speaker { meta { shares said } global { said = function(what) { what.klog("heard") } } }`,
+  )
+  expect(await engine.query(pico, 'test.speaker', 'said', { what: 'something' })).toBe('something')
+  const said = (await engine.verb('logs', { pico, n: 100 })) as { level: string; message: string }[]
+  expect(said.filter(({ level }) => level === 'klog').map(({ message }) => message)).toEqual(['heard something'])
+})

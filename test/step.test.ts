@@ -709,6 +709,16 @@ describe('rulesets', () => {
     expect(shown('grumble')).toHaveLength(1)
     expect(shown('grumble')[0]).toMatchObject({ big: `${'x'.repeat(200)}…`, '…': '1 more' })
     expect(JSON.stringify(shown('grumble')[0]).length).toBeLessThan(5_000)
+    await engine.event(
+      'lab',
+      'test',
+      'grumble',
+      Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`k${n}`, n])),
+    )
+    const many = (await logged(engine, 'lab')) as typeof log
+    const last = many.filter(r => r.code === 'rule.selected' && r.rule === 'grumble').at(-1)
+    expect(Object.keys(last?.attrs ?? {})).toHaveLength(100)
+    expect(last?.attrs).toMatchObject({ k0: 0, '…': '101 more' })
     expect(log.filter(r => r.code === 'ruleset.error').map(r => r.message)).toContain(`${'x'.repeat(2_000)}…`)
   })
 })

@@ -5,51 +5,10 @@
 import type { Relation } from '../protocols/turn.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
-import {
-  type Address,
-  keepLong,
-  ownDid,
-  receiveAs,
-  receiveNoMore,
-  resolverOf,
-  serviceOf,
-  verkeysOf,
-} from './identity.ts'
-import { GROUP, ordinal, type Policy, type Run, readConnection, readSelf } from './pico.ts'
+import { keepLong, ownDid, receiveAs, receiveNoMore, resolverOf, serviceOf, verkeysOf } from './identity.ts'
+import { type Connection, GROUP, ordinal, type Run, readConnection, readSelf } from './pico.ts'
 import { DENY_ALL, parsePolicy } from './policy.ts'
 import type { Json, JsonObject, View } from './ports.ts'
-
-export type ConnectionState = 'invited' | 'requested' | 'responded' | 'established' | 'closed' | 'failed'
-
-export interface Connection {
-  readonly connectionId: string
-  readonly state: ConnectionState
-  readonly role: 'inviter' | 'invitee'
-  readonly label: string
-  /** Short forms; null before known. */
-  readonly myDid: string | null
-  readonly theirDid: string | null
-  readonly version: 'v1' | 'v2'
-  readonly invitationId: string | null
-  readonly eventPolicy: Policy
-  readonly queryPolicy: Policy
-  readonly createdAt: number
-  readonly updatedAt: number
-  readonly n: number
-  /** base58 keys of the peer's current DID document that may send (v1). */
-  readonly theirKeys: readonly string[]
-  /** base58 keys that mail to the peer is packed for (v1). */
-  readonly recipientKeys: readonly string[]
-  /** Newest relocate, or the seed from the DID (serial 0). */
-  readonly serial: number
-  readonly addresses: readonly Address[]
-  /** Protocols the peer disclosed; null until it answered. */
-  readonly disclosed: readonly string[] | null
-  /** The thread of the handshake that made it. */
-  readonly threadId: string | null
-  /** The relocate serial that the peer acknowledged after a move of this pico. */
-  readonly told: number
-}
 
 export const allConnections = (view: View): Connection[] =>
   view

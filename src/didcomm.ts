@@ -35,7 +35,7 @@ import { readDidDocument } from '../wallet/did-document.ts'
 import { keyBytesOf, knownDidKeys, nakedToDidKey } from '../wallet/did-key.ts'
 import { isFault } from '../wallet/fault.ts'
 import { shortForm } from '../wallet/keys.ts'
-import { applyRelation, type Connection, writeConnection } from './connection-record.ts'
+import { applyRelation, writeConnection } from './connection-record.ts'
 import {
   drawDid,
   forgetDid,
@@ -49,7 +49,18 @@ import {
   sign,
   verify,
 } from './identity.ts'
-import { code, GROUP, LIMIT, type Run, readConnection, readSelf, rulesets, salientRules, writeSelf } from './pico.ts'
+import {
+  type Connection,
+  code,
+  GROUP,
+  LIMIT,
+  type Run,
+  readConnection,
+  readSelf,
+  rulesets,
+  salientRules,
+  writeSelf,
+} from './pico.ts'
 import { allows, isTold } from './policy.ts'
 import type { Json, JsonObject, OpenedMessage, View } from './ports.ts'
 import { clearTimer, setTimer } from './schedule.ts'

@@ -13,7 +13,7 @@ import { makeFromPrior } from '../wallet/from-prior.ts'
 import { drawKey, makeKeyring, type StoredKey } from '../wallet/keyring.ts'
 import { shortForm } from '../wallet/keys.ts'
 import { makeResolver } from '../wallet/resolver.ts'
-import { GROUP, type Run } from './pico.ts'
+import { type Address, GROUP, type Run } from './pico.ts'
 import type { Json, JsonObject, View } from './ports.ts'
 
 /** A DID of ours: the record under its short form. */
@@ -230,11 +230,6 @@ export function verkeysOf(document: DidDocument): string[] {
         .map(method => base58(method.publicKey)),
     ),
   ]
-}
-
-export interface Address {
-  readonly uri: string
-  readonly routingKeys: readonly string[]
 }
 
 /** Where the document says its subject is reached, and for which verkeys (v1). Undefined when nowhere. */

@@ -7,7 +7,6 @@ import type { Budget, CompiledRule, CompiledRuleset } from '../krl/types.ts'
 import { base64url, hex, utf8 } from '../wallet/bytes.ts'
 import { cryptoNode } from '../wallet/crypto-node.ts'
 import { brief, cut, WHOLE } from './brief.ts'
-import type { Connection } from './connection-record.ts'
 import type { Directive, PicoEvent } from './event.ts'
 import type { Filter } from './filter.ts'
 import { jcsHash } from './hash.ts'
@@ -128,6 +127,43 @@ export interface Job {
   readonly at: number
   readonly cron: string | null
   readonly n: number
+}
+
+export interface Address {
+  readonly uri: string
+  readonly routingKeys: readonly string[]
+}
+
+type ConnectionState = 'invited' | 'requested' | 'responded' | 'established' | 'closed' | 'failed'
+
+export interface Connection {
+  readonly connectionId: string
+  readonly state: ConnectionState
+  readonly role: 'inviter' | 'invitee'
+  readonly label: string
+  /** Short forms; null before known. */
+  readonly myDid: string | null
+  readonly theirDid: string | null
+  readonly version: 'v1' | 'v2'
+  readonly invitationId: string | null
+  readonly eventPolicy: Policy
+  readonly queryPolicy: Policy
+  readonly createdAt: number
+  readonly updatedAt: number
+  readonly n: number
+  /** base58 keys of the peer's current DID document that may send (v1). */
+  readonly theirKeys: readonly string[]
+  /** base58 keys that mail to the peer is packed for (v1). */
+  readonly recipientKeys: readonly string[]
+  /** Newest relocate, or the seed from the DID (serial 0). */
+  readonly serial: number
+  readonly addresses: readonly Address[]
+  /** Protocols the peer disclosed; null until it answered. */
+  readonly disclosed: readonly string[] | null
+  /** The thread of the handshake that made it. */
+  readonly threadId: string | null
+  /** The relocate serial that the peer acknowledged after a move of this pico. */
+  readonly told: number
 }
 
 // ---- what memory knows -------------------------------------------------------------------------------------

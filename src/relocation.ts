@@ -2,9 +2,9 @@
 // After a move: where the pico lives now is told to its peers (relocate/1.0), to its parent and to its children
 // (DESIGN 5). What must hold from the first step on, the activation itself writes (`apart`).
 
-import { allConnections, type Connection } from './connection-record.ts'
+import { allConnections } from './connection-record.ts'
 import { askFeatures, speaksRelocate, tellAddress } from './didcomm.ts'
-import { children, GROUP, type Run, readSelf, writeSelf } from './pico.ts'
+import { type Connection, children, GROUP, type Run, readSelf, writeSelf } from './pico.ts'
 import type { Json, JsonObject, RecordChange, View } from './ports.ts'
 
 export interface PeerTold {

@@ -1,4 +1,4 @@
-// The real program in a process of its own, as `picomesh start` runs it, on one processor when `taskset` is there.
+// The real program in a process of its own, as `npm start` runs it, on one processor when `taskset` is there.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -31,10 +31,18 @@ export interface Server {
   stop(): Promise<void>
 }
 
+/** What `npm start` gives to Node. */
+function nodeOptions(): string[] {
+  const { scripts } = JSON.parse(readFileSync(join(cli, '../../../package.json'), 'utf8')) as {
+    scripts: { start: string }
+  }
+  return scripts.start.split(' ').filter(word => word.startsWith('--'))
+}
+
 /** Starts an engine on `home` and waits until it is ready. `port` 0: any that is free. */
 export async function startServer(home: string, options: { processor?: number; port?: number } = {}): Promise<Server> {
   const { processor, port = 0 } = options
-  const command = [process.execPath, cli, 'start']
+  const command = [process.execPath, ...nodeOptions(), cli, 'start']
   const [program, ...args] = processor === undefined ? command : pinned(processor, command)
   const env = {
     ...process.env,

@@ -1,4 +1,5 @@
-// Where letters go from the engine of their pico (src/letters.ts): to a pico here, or out; and what a pico that moves hears.
+// Where letters and queries go from the engine of their pico (src/letters.ts, src/reading.ts): to a pico here, or out; and what
+// a pico that moves hears.
 
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import type { Engine } from '../src/engine.ts'
@@ -85,6 +86,14 @@ test('a frozen pico hears of its letter where it wakes', async () => {
   await settled()
   expect(outside()).toEqual(['told', 'told'])
   expect(await engine.read(picoId(1), view => view.get('left', 'told'))).toMatchObject({ outcome: 'delivered' })
+})
+
+test('a rule’s query for a pico that has moved is not answered by the copy left here', async () => {
+  const ask = () => engine.submit(picoId(1), toyEvent(1, 'ask', { urls: ['query:eci-2'] }), 'applied')
+  world.answers = async () => ({ value: 'from there' })
+  expect(await ask()).toEqual([0])
+  await moveAway(2, 'http://there')
+  expect(await ask()).toEqual(['from there'])
 })
 
 test('a query that goes round is refused by its depth', async () => {

@@ -27,6 +27,7 @@ export interface BacklogWorld {
 /** After a read that failed: when it is tried again, ms. */
 const RETRY_MS = 1000
 
+/** What waits on one engine's disk. */
 export class Backlog {
   private readonly world: BacklogWorld
 

@@ -24,6 +24,7 @@ export interface LettersWorld {
   erase(resident: Resident): void
 }
 
+/** The letters of all picos of one engine. */
 export class Letters {
   private readonly world: LettersWorld
 

@@ -344,6 +344,7 @@ export const children = (view: View): Child[] => all<Child>(view, GROUP.child)
 // Every event asks for the rulesets, in order; a view gives the same rows as long as they are the same.
 const ordered = new WeakMap<object, readonly InstalledRuleset[]>()
 
+/** In order of installation. */
 export function rulesets(view: View): readonly InstalledRuleset[] {
   const rows = view.list(GROUP.ruleset)
   let found = ordered.get(rows)
@@ -428,6 +429,7 @@ const DAY = 24 * 3600 * 1000
 
 type Recorded = { request: Effect; answer: Answer }
 
+/** What one run did so far. */
 export class Run {
   readonly given: Given
   /** The layer that is written to now. */

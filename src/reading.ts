@@ -37,6 +37,7 @@ export interface ReadingWorld {
   queried(event: { readonly picoId: PicoId; readonly query: Query; readonly log: QueryLog }): void
 }
 
+/** Queries and reads of one engine. */
 export class Reading {
   private readonly world: ReadingWorld
 

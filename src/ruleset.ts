@@ -496,6 +496,7 @@ export function withRules(
   }
 }
 
+/** The end of a step: what it wrote, binds and sends; the hash of its rulesets follows when they changed. */
 export function finish(run: Run, answer: Json, more: Partial<Done> = {}): Done {
   const alarm = run.timersChanged ? { alarm: nextAlarm(run.records) } : {}
   let changes = run.records.changes()
@@ -515,6 +516,7 @@ export function finish(run: Run, answer: Json, more: Partial<Done> = {}): Done {
   }
 }
 
+/** The end of a step that leaves everything as it was. */
 export const nothing = (run: Run, answer: Json, more: Partial<Done> = {}): Done => ({
   changes: [],
   binds: [],

@@ -7,8 +7,19 @@ import type { CommitQueue } from './commit.ts'
 import type { Dispatch } from './dispatch.ts'
 import { asPicoError, errorRow, PicoError } from './errors.ts'
 import type { Marks } from './marks.ts'
-import type { RecordChange, Stimulus, View, Write } from './ports.ts'
-import { type Clock, type Done, type Json, type LogRecord, Need, type Outcome, type PicoId } from './ports.ts'
+import {
+  type Clock,
+  type Done,
+  type Json,
+  type LogRecord,
+  Need,
+  type Outcome,
+  type PicoId,
+  type RecordChange,
+  type Stimulus,
+  type View,
+  type Write,
+} from './ports.ts'
 import type { Registered, Registry } from './registry.ts'
 import { type Claim, type Head, type InboxRecord, type Job, job, OWN, type Resident, type Settled } from './resident.ts'
 import { pendingKey } from './stores/keys.ts'

@@ -1,8 +1,8 @@
 // pure
-// How entity variables lie on a pico's records.
-// A variable is one record `{v}` while it is small. A map that outgrows INLINE_BYTES is kept entry by entry:
-// the variable's record says `{split: next}`, each entry is `{n, v}` under its key, and n keeps the map's order.
-// So one key of a 50,000-entry map is one small write, and a heartbeat of 20 members is one record and not 20.
+// How entity variables lie on a pico's records. A variable is one record `{v}` while it is small. A map that outgrows
+// INLINE_BYTES is kept entry by entry: the variable's record says `{split: next}`, each entry is `{n, v}` under its key, and
+// n keeps the map's order. So one key of a 50,000-entry map is one small write, and a heartbeat of 20 members is one record
+// and not 20.
 
 import { GROUP, Records } from './pico.ts'
 import type { Json, JsonObject, View } from './ports.ts'
@@ -111,6 +111,7 @@ export function writeEntry(records: Records, rid: string, name: string, key: str
   return true
 }
 
+/** Takes the variable away, with its entries. */
 export function clearVariable(records: Records, rid: string, name: string, pay = free): void {
   const record = records.get(GROUP.variables(rid), name) as VariableRecord | undefined
   if (record === undefined) return
